@@ -1,0 +1,151 @@
+"""Build of the one extension, convkern._core: every C++ source under csrc/ and the Cython binding.
+
+Each file of csrc/isa is compiled with the flags of its instruction set, everything else for the plain architecture, so
+that one wheel serves every CPU. Sources are compiled in parallel, and only those whose text, headers or command changed.
+What the package is called and needs stands in pyproject.toml.
+
+Environment: CXX, CXXFLAGS, CPPFLAGS, LDFLAGS as usual; CONVKERN_WERROR=1 turns warnings into errors;
+CONVKERN_SANITIZE=address,undefined or thread builds with sanitizers (objects and libraries kept apart).
+"""
+
+import os
+import shlex
+import shutil
+import subprocess
+import sys
+import sysconfig
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+from setuptools import Extension, setup
+from setuptools.command.build_ext import build_ext
+
+BINDING = "convkern/_core.pyx"
+SANITIZE = os.environ.get("CONVKERN_SANITIZE", "")
+PLATFORM = sysconfig.get_platform()
+X86 = PLATFORM.endswith(("x86_64", "amd64"))
+
+# One row an instruction set: csrc/isa/<name>.cpp is compiled on this architecture, with these flags.
+ISA_FLAGS = (
+    {
+        "baseline": ["-march=x86-64-v2"],
+        "avx2": ["-march=x86-64-v3"],
+        "avx512": ["-march=x86-64-v4", "-mprefer-vector-width=512"],
+        "odd": ["-march=x86-64-v2"],
+    }
+    if X86
+    else {"neon": [], "odd": []}
+)
+
+# No -ffast-math: NaN and infinity must come through.
+FLAGS = ["-std=c++17", "-fPIC", "-pthread", "-fvisibility=hidden", "-ffp-contract=fast", "-fno-math-errno"]
+FLAGS += ["-fno-trapping-math", "-Icsrc"]
+WARNINGS = ["-Wall", "-Wextra"]
+LINK = ["-bundle", "-undefined", "dynamic_lookup"] if sys.platform == "darwin" else ["-shared"]
+if SANITIZE:
+    SANITIZER = [f"-fsanitize={SANITIZE}", "-fno-sanitize-recover=all", "-fno-omit-frame-pointer"]
+    FLAGS += ["-O1", "-g", *SANITIZER]
+    LINK += SANITIZER
+else:
+    FLAGS += ["-O3", "-DNDEBUG"]
+if os.environ.get("CONVKERN_WERROR", "0") not in ("", "0"):
+    WARNINGS += ["-Werror"]
+
+
+def from_environment(name):
+    return shlex.split(os.environ.get(name, ""))
+
+
+def cxx():
+    """The C++ compiler: CXX, else the one Python was built with if it is there, else a usual name."""
+    named = from_environment("CXX")
+    if named:
+        return named
+    built_with = shlex.split(sysconfig.get_config_var("CXX") or "")[:1]
+    for name in [*built_with, "g++", "c++", "clang++"]:
+        if shutil.which(name):
+            return [name]
+    raise SystemExit("convkern needs a C++17 compiler: install g++ or clang++, or name one in CXX")
+
+
+def sources():
+    """C++ sources for this architecture, those that take longest to compile first."""
+    isa = [path for path in Path("csrc/isa").glob("*.cpp") if path.stem in ISA_FLAGS]
+    rest = [path for path in Path("csrc").rglob("*.cpp") if path.parent.name != "isa"]
+    return sorted(isa, key=lambda path: -path.stat().st_size) + sorted(rest)
+
+
+def flags_of(source, binding):
+    """Flags of one source; `binding` is the C++ file that Cython writes."""
+    if source == binding:
+        import numpy
+
+        return ["-w", "-I" + sysconfig.get_path("include"), "-I" + numpy.get_include()]
+    isa = ISA_FLAGS[source.stem] if source.parent.name == "isa" else []
+    return [*WARNINGS, *isa]
+
+
+def is_current(target, command):
+    """Whether `target` was made by this very command and no file it was made from is newer."""
+    record, rules = Path(f"{target}.command"), Path(f"{target}.d")
+    if not (target.exists() and record.exists() and rules.exists()):
+        return False
+    if record.read_text() != shlex.join(command):
+        return False
+    prerequisites = rules.read_text().replace("\\\n", " ").split(":", 1)[1].split()
+    made = target.stat().st_mtime
+    return all(os.path.exists(path) and os.path.getmtime(path) <= made for path in prerequisites)
+
+
+def make(target, command):
+    """Run a compiler command that writes `target`, and remember it; quietly, unless there is something to say."""
+    Path(f"{target}.command").unlink(missing_ok=True)
+    done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    if done.returncode != 0:
+        raise SystemExit(f"{shlex.join(command)}\n{done.stdout}\ncompiling failed: {target}")
+    sys.stderr.write(done.stdout)
+    Path(f"{target}.command").write_text(shlex.join(command))
+
+
+def cores():
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+class BuildExt(build_ext):
+    """Compiles by the rules above; setuptools keeps the choice of file names and places."""
+
+    def finalize_options(self):
+        if self.build_temp is None:  # the same for every kind of install, so that each finds the others' objects
+            kind = [PLATFORM, sys.implementation.cache_tag, *SANITIZE.split(",")]
+            self.build_temp = os.path.join("build", "-".join(["objects", *filter(None, kind)]))
+        super().finalize_options()
+
+    def build_extension(self, ext):
+        from Cython.Build import cythonize
+
+        objects = Path(self.build_temp)
+        objects.mkdir(parents=True, exist_ok=True)
+        (translated,) = cythonize(Extension(ext.name, [BINDING], language="c++"), build_dir=str(objects), quiet=True)
+        binding = Path(translated.sources[0])
+
+        def compile_one(source):
+            target = objects / ("_".join(source.with_suffix("").parts[-2:]) + ".o")
+            command = [*cxx(), *FLAGS, *flags_of(source, binding), *from_environment("CPPFLAGS")]
+            command += [*from_environment("CXXFLAGS"), "-c", str(source), "-o", str(target), "-MMD", "-MF", f"{target}.d"]
+            if not is_current(target, command):
+                print("compiling", source, flush=True)
+                make(target, command)
+            return target
+
+        with ThreadPoolExecutor(cores()) as pool:
+            compiled = list(pool.map(compile_one, [binding, *sources()]))
+        library = self.get_ext_fullpath(ext.name)
+        os.makedirs(os.path.dirname(library), exist_ok=True)
+        command = [*cxx(), *LINK, "-pthread", *map(str, compiled), *from_environment("LDFLAGS"), "-o", library]
+        subprocess.run(command, check=True)
+
+
+setup(
+    ext_modules=[Extension("convkern._core", [BINDING, *map(str, sources())], language="c++")],
+    cmdclass={"build_ext": BuildExt},
+)
