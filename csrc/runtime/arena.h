@@ -6,9 +6,9 @@
 
 namespace convkern {
 
-constexpr int kScratchSlots = 8;                                   // 0 <= slot < kScratchSlots
-constexpr size_t kScratchAlignment = 64;                           // bytes
-constexpr size_t kScratchSlack = 128;                              // readable and writable bytes past the end
+constexpr int kScratchSlots = 8;                                    // 0 <= slot < kScratchSlots
+constexpr size_t kScratchAlignment = 64;                            // bytes
+constexpr size_t kScratchSlack = 128;                               // readable and writable bytes past the end
 constexpr size_t kScratchRetained = static_cast<size_t>(64) << 20;  // largest block kept after scratch_release
 
 // At least `bytes` of memory (plus the slack, so that whole vectors may be read past the end), aligned to 64 bytes.

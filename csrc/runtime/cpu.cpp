@@ -126,7 +126,7 @@ CpuInfo examine() {
 }  // namespace
 
 const CpuInfo& cpu_info() {
-  static const CpuInfo info = examine();
+  static const CpuInfo& info = *new CpuInfo(examine());  // never destroyed: threads may outlive main()
   return info;
 }
 

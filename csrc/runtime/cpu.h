@@ -23,8 +23,8 @@ const CpuInfo& cpu_info();
 // paths.
 int usable_cpus();
 
-// CPU quota (CPUs' worth of time, may be fractional) that the cgroups listed in `membership` (text of /proc/self/cgroup)
-// have under the mount point `mount`: the smallest on the way up to the root. 0 means no limit.
+// CPU quota (CPUs' worth of time, may be fractional) that the cgroups listed in `membership` (text of
+// /proc/self/cgroup) have under the mount point `mount`: the smallest on the way up to the root. 0 means no limit.
 double cgroup_cpu_quota(const std::string& membership, const std::string& mount);
 
 }  // namespace convkern

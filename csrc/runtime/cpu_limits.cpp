@@ -48,9 +48,7 @@ double smallest_quota(const std::string& mount, std::string path, Quota quota) {
   return limit;
 }
 
-bool names_cpu(const std::string& controllers) {
-  return ("," + controllers + ",").find(",cpu,") != std::string::npos;
-}
+bool names_cpu(const std::string& controllers) { return ("," + controllers + ",").find(",cpu,") != std::string::npos; }
 
 int affinity_cpus() {
 #if defined(__linux__)

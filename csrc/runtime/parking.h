@@ -1,5 +1,6 @@
 // A word that threads sleep on until it changes: the futex on Linux, a mutex and condition variable elsewhere.
-// Knows nothing of what the change means. Starts at 0; may be constructed anew over sleeping threads of a forked parent.
+// Knows nothing of what the change means. Starts at 0; may be constructed anew over sleeping threads of a forked
+// parent.
 #pragma once
 
 #include <atomic>

@@ -1,5 +1,6 @@
 // Threads: how many, and parallel_for over one small persistent pool of the process.
-// Knows nothing of convolution; the determinism of results is up to the body (a task's work must not depend on the worker).
+// Knows nothing of convolution; the determinism of results is up to the body (a task's work must not depend on the
+// worker).
 #pragma once
 
 #include <cstdint>
@@ -41,8 +42,7 @@ void parallel_for(int64_t tasks, int max_threads, Body&& body) {
   }
   using Target = std::remove_reference_t<Body>;
   detail::run_parallel(
-      tasks, max_threads,
-      [](void* target, int64_t task, int worker) { (*static_cast<Target*>(target))(task, worker); },
+      tasks, max_threads, [](void* target, int64_t task, int worker) { (*static_cast<Target*>(target))(task, worker); },
       const_cast<void*>(static_cast<const void*>(&body)));
 }
 

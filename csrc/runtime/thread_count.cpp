@@ -40,7 +40,7 @@ struct Environment {
 };
 
 const Environment& environment() {
-  static const Environment found;
+  static const Environment& found = *new Environment;  // never destroyed: threads may outlive main()
   return found;
 }
 
@@ -50,9 +50,7 @@ std::atomic<int> chosen{0};  // 0: nobody has called set_num_threads
 
 int default_threads() { return environment().threads; }
 
-const char* thread_environment_error() {
-  return environment().error.empty() ? nullptr : environment().error.c_str();
-}
+const char* thread_environment_error() { return environment().error.empty() ? nullptr : environment().error.c_str(); }
 
 int num_threads() {
   const int threads = chosen.load(std::memory_order_relaxed);
