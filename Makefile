@@ -6,7 +6,7 @@
 # there stands for each extra that is installed, and goes stale when pyproject.toml changes.
 
 PYTHON ?= python3
-VENV := .venv
+VENV ?= .venv
 BIN := $(VENV)/bin
 SANITIZE ?=
 CXX ?= g++
@@ -48,8 +48,8 @@ build/extension.stamp: $(SOURCES) setup.py $(VENV)/has-build-tools
 
 # A virtual environment with what the build needs, the list taken from pyproject.toml.
 $(VENV)/has-build-tools: pyproject.toml
-	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	$(BIN)/python -c "import sys, tomllib; sys.exit(0)" || (echo "convkern needs Python 3.11 or later"; exit 1)
+	@$(PYTHON) -c "import tomllib, ensurepip" || (echo "$(PYTHON) must be Python 3.11 or later, with venv"; exit 1)
+	test -x $(BIN)/pip || $(PYTHON) -m venv $(VENV)
 	$(BIN)/python -c "import tomllib; print(*tomllib.load(open('pyproject.toml', 'rb'))['build-system']['requires'], sep='\n')" > $@.txt
 	$(BIN)/pip install -q -r $@.txt
 	@touch $@

@@ -80,6 +80,8 @@ def flags_of(source, binding):
     if source == binding:
         import numpy
 
+        if not os.path.exists(os.path.join(sysconfig.get_path("include"), "Python.h")):
+            raise SystemExit("convkern needs Python.h: install python3-dev (Debian) or python3-devel (Fedora)")
         return ["-w", "-I" + sysconfig.get_path("include"), "-I" + numpy.get_include()]
     isa = ISA_FLAGS[source.stem] if source.parent.name == "isa" else []
     return [*WARNINGS, *isa]
