@@ -1,7 +1,8 @@
 """Build of the one extension, convkern._core: every C++ source under csrc/ and the Cython binding.
 
 Each file of csrc/isa is compiled with the flags of its instruction set, everything else for the plain architecture, so
-that one wheel serves every CPU. Sources are compiled in parallel, and only those whose text, headers or command changed.
+that one wheel serves every CPU. Sources are compiled in parallel, and only where the text, a header or the command
+changed.
 What the package is called and needs stands in pyproject.toml.
 
 Environment: CXX, CXXFLAGS, CPPFLAGS, LDFLAGS as usual; CONVKERN_WERROR=1 turns warnings into errors;
@@ -132,8 +133,9 @@ class BuildExt(build_ext):
 
         def compile_one(source):
             target = objects / ("_".join(source.with_suffix("").parts[-2:]) + ".o")
-            command = [*cxx(), *FLAGS, *flags_of(source, binding), *from_environment("CPPFLAGS")]
-            command += [*from_environment("CXXFLAGS"), "-c", str(source), "-o", str(target), "-MMD", "-MF", f"{target}.d"]
+            command = [*cxx(), *FLAGS, *flags_of(source, binding)]
+            command += [*from_environment("CPPFLAGS"), *from_environment("CXXFLAGS")]
+            command += ["-MMD", "-MF", f"{target}.d", "-c", str(source), "-o", str(target)]
             if not is_current(target, command):
                 print("compiling", source, flush=True)
                 make(target, command)
