@@ -1,0 +1,182 @@
+"""The algorithms as the dispatcher sees them: what they support, their error, cost and workspace.
+
+An algorithm is one class here, one line in csrc/algo/list.inc and one file beside it. Costs are analytic, in seconds:
+
+    cost = max(FMA time, bytes / bandwidth) / threads + fork + call + what has to be packed first
+
+It knows a Spec and a Machine; it reads no arrays and measures nothing.
+"""
+
+import math
+import threading
+
+from . import _core
+from .config import DEFAULT_WORKSPACE, DEFAULTS, Settings
+from .machine import Machine
+from .spec import DTYPES, Spec
+
+_isa_lock = threading.Lock()
+
+
+class Algorithm:
+    """One way to compute a convolution.
+
+    ``windowed``: every output depends on its own window alone (accuracy="strict" admits only these).
+    ``oracle``: slow on purpose, chosen by name or when nothing else will do.
+    """
+
+    name: str
+    windowed = True
+    oracle = False
+
+    def supports(self, spec: Spec) -> str | None:
+        """None, or the reason why this algorithm cannot compute ``spec``."""
+        return None
+
+    def error(self, spec: Spec) -> float:
+        """Largest expected error relative to max(abs(result)), for sums without systematic cancellation."""
+        raise NotImplementedError
+
+    def cost(self, spec: Spec, machine: Machine, *, planned: bool, threads: int) -> float:
+        """Predicted seconds of one call; ``planned`` says that the weights are packed already."""
+        raise NotImplementedError
+
+    def workspace(self, spec: Spec, settings: Settings = DEFAULTS) -> int:
+        """Bytes used besides the arguments and packed weights."""
+        return 0 if spec.empty else self.prepare(spec, settings).workspace_bytes + spec.border_bytes
+
+    def prepare(self, spec: Spec, settings: Settings = DEFAULTS) -> _core.Plan:
+        """The compiled plan, without weights.
+
+        Raises
+        ------
+        ValueError
+            With the reason, if the algorithm does not support ``spec`` within the settings' workspace.
+        """
+        spec = spec.unbordered()
+        limit = DEFAULT_WORKSPACE if settings.max_workspace is None else settings.max_workspace
+        with _isa_lock:  # the ISA of a plan is the process's at the time it is made
+            outside = _core.get_isa()
+            try:
+                if settings.isa is not None:
+                    _core.set_isa(settings.isa)
+                return _core.Plan(
+                    self.name,
+                    spec.direction,
+                    spec.dtype,
+                    spec.n,
+                    spec.groups,
+                    spec.ci,
+                    spec.co,
+                    spec.input,
+                    spec.output,
+                    spec.kernel,
+                    spec.stride,
+                    spec.dilation,
+                    tuple(low for low, _ in spec.padding),
+                    spec.padding_mode,
+                    spec.channels_last,
+                    spec.clamp,
+                    limit,
+                )
+            finally:
+                if settings.isa is not None:
+                    _core.set_isa(outside)
+
+
+def unit(spec: Spec) -> float:
+    """Half the distance from 1 to the next number of the dtype."""
+    return 2.0**-24 if spec.dtype == "float32" else 2.0**-53
+
+
+def products(spec: Spec) -> tuple[int, int, int]:
+    """(rows, columns, depth) of the matrix products of one group; columns are on the vector side."""
+    pixels, ci, co = spec.n * math.prod(spec.output), spec.ci // spec.groups, spec.co // spec.groups
+    if spec.direction == "forward":
+        return pixels, co, spec.depth
+    if spec.direction == "grad_input":
+        return spec.n * math.prod(spec.input), ci, spec.terms
+    return ci * math.prod(spec.kernel), co, pixels
+
+
+def lane_use(size: int, width: int) -> float:
+    """Share of the vector lanes that hold wanted elements when ``size`` is cut into vectors of ``width``."""
+    return size / (-(-size // width) * width) if size else 1.0
+
+
+def shared(seconds: float, machine: Machine, threads: int) -> float:
+    """Time of work spread over the pool, which leaves little work alone."""
+    return seconds if seconds < machine.serial or threads == 1 else seconds / threads + machine.fork
+
+
+def moved(spec: Spec, machine: Machine) -> float:
+    """Seconds one core needs to read and write the arrays once; the largest decides where they come from."""
+    return spec.bytes / machine.rate(spec.bytes)
+
+
+def packing(spec: Spec, machine: Machine) -> float:
+    """Seconds to read the weights once and write them in the order the kernels read."""
+    return 2 * spec.weight_bytes / machine.rate(2 * spec.weight_bytes)
+
+
+class Direct(Algorithm):
+    """Products read straight from the image through row and tap tables; no im2col buffer."""
+
+    name = "direct"
+
+    def error(self, spec: Spec) -> float:
+        return unit(spec) * (8 + math.sqrt(spec.terms))
+
+    def cost(self, spec: Spec, machine: Machine, *, planned: bool, threads: int) -> float:
+        rows, columns, depth = products(spec)
+        width = machine.width(spec.dtype)
+        # Pixels on the vector side cost a transposed store, and pay only where channels leave most lanes idle.
+        lanes = max(lane_use(columns, width), 0.6 * lane_use(rows, width))
+        # Every tile stores once per sum: about as long as eight of its multiply-add steps.
+        efficiency = machine.efficiency * lanes * depth / (depth + 8)
+        arithmetic = spec.flops / (machine.peak(spec.dtype) * max(efficiency, 1e-3))
+        seconds = shared(max(arithmetic, moved(spec, machine)), machine, threads)
+        if not planned and spec.direction != "grad_weight":
+            seconds += packing(spec, machine)
+        return seconds + machine.call
+
+
+class Im2col(Algorithm):
+    """Windows copied slice by slice into a bounded buffer, then SciPy's own BLAS."""
+
+    name = "im2col"
+
+    def error(self, spec: Spec) -> float:
+        return unit(spec) * (8 + math.sqrt(spec.terms))
+
+    def cost(self, spec: Spec, machine: Machine, *, planned: bool, threads: int) -> float:
+        rows, columns, depth = products(spec)
+        size = spec.groups * rows * depth * DTYPES[spec.dtype]
+        slices = max(1, spec.groups * -(-size // (spec.groups * machine.l2)))
+        # BLAS pads the smaller matrix dimensions to its own tiles, about eight wide.
+        lanes = lane_use(columns, 8) * lane_use(rows, 8) * depth / (depth + 16)
+        arithmetic = spec.flops / (machine.peak(spec.dtype) * machine.blas_efficiency * max(lanes, 1e-3))
+        buffer = 2 * size / machine.rate(min(size, 2 * machine.l2))
+        # BLAS packs the weights in every call, planned or not.
+        seconds = shared(arithmetic + buffer + moved(spec, machine), machine, threads) + packing(spec, machine)
+        return seconds + machine.call + machine.blas_lookup + slices * machine.blas_call / threads
+
+
+class Reference(Algorithm):
+    """The definition in plain loops, summed in float64: what everything else is compared with."""
+
+    name = "reference"
+    oracle = True
+
+    def error(self, spec: Spec) -> float:
+        return unit(spec) * 2 + 2.0**-53 * math.sqrt(spec.terms)
+
+    def cost(self, spec: Spec, machine: Machine, *, planned: bool, threads: int) -> float:
+        return shared(spec.flops / machine.reference_flops, machine, threads) + machine.call
+
+
+# In the order they are tried and shown; the reference is last.
+ALGORITHMS: tuple[Algorithm, ...] = tuple(
+    algorithm for algorithm in (Direct(), Im2col(), Reference()) if algorithm.name in _core.algorithms()
+)
+BY_NAME = {algorithm.name: algorithm for algorithm in ALGORITHMS}

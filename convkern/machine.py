@@ -1,0 +1,64 @@
+"""What the cost models know of a machine: a handful of constants per ISA, all in one table, and its cache sizes.
+
+The table holds typical values of one core; they steer choices between algorithms, so ratios between them matter
+more than their absolute size. Measure them with ``python -m bench``, which prints the FMA peak and the bandwidths.
+"""
+
+from dataclasses import dataclass, replace
+from functools import lru_cache
+
+from . import _core
+
+
+@dataclass(frozen=True, slots=True)
+class Machine:
+    """One core of a machine with one ISA. Rates are per second, sizes in bytes, times in seconds."""
+
+    isa: str
+    lanes: int  # float32 elements of a vector; float64 has half
+    tile: int  # vectors side by side in the widest register tile
+    flops: float  # float32 multiply-add peak counted as two; float64 has half
+    l2_rate: float  # bytes moved from or to L2
+    l3_rate: float
+    memory_rate: float
+    reference_flops: float  # plain loops
+    l1: int = 32 << 10
+    l2: int = 1 << 20
+    l3: int = 32 << 20  # shared by all cores
+    call: float = 0.7e-6  # entering and leaving a plan
+    fork: float = 3e-6  # starting and joining the pool
+    serial: float = 8e-6  # work below this stays on one thread
+    efficiency: float = 0.90  # share of the peak that the tiles reach over whole layers
+    blas_efficiency: float = 0.80  # the same for SciPy's BLAS on slices
+    blas_call: float = 2e-6
+    blas_lookup: float = 20e-6  # importing scipy.linalg, spread over the calls of a process
+
+    def peak(self, dtype: str) -> float:
+        return self.flops if dtype == "float32" else self.flops / 2
+
+    def width(self, dtype: str) -> int:
+        """Elements across the widest register tile."""
+        return self.tile * (self.lanes if dtype == "float32" else max(1, self.lanes // 2))
+
+    def rate(self, size: float) -> float:
+        """Bytes a second at which one core streams through ``size`` bytes again and again."""
+        return self.l2_rate if size <= self.l2 else self.l3_rate if size <= self.l3 else self.memory_rate
+
+
+MACHINES = {
+    machine.isa: machine
+    for machine in (
+        Machine("avx512", 16, 2, 150e9, 60e9, 25e9, 10e9, 0.8e9),
+        Machine("avx2", 8, 2, 90e9, 50e9, 25e9, 10e9, 0.8e9),
+        Machine("neon", 4, 4, 45e9, 40e9, 20e9, 10e9, 0.8e9),
+        Machine("baseline", 4, 2, 22e9, 40e9, 20e9, 10e9, 0.8e9),
+        Machine("odd", 4, 3, 10e9, 40e9, 20e9, 10e9, 0.8e9),
+    )
+}
+
+
+@lru_cache(maxsize=16)
+def this_machine(isa: str) -> Machine:
+    """The table's entry for an ISA with this machine's cache sizes."""
+    machine, info = MACHINES[isa], _core.cpu_info()
+    return replace(machine, l1=info["l1"] or machine.l1, l2=info["l2"] or machine.l2, l3=info["l3"] or machine.l2)
