@@ -58,7 +58,9 @@ def operand(value: Any, name: str, shape: Shape, dtype: np.dtype[Any]) -> FloatA
     if array.dtype != dtype:
         native = array.dtype.newbyteorder("=")
         if native != dtype:
-            raise TypeError(f"{name}: got dtype {native}, needs {dtype} like x; use {name}.astype(numpy.{dtype})")
+            raise TypeError(
+                f"{name}: got dtype {native}, needs {dtype} as the other arrays; use {name}.astype(numpy.{dtype})"
+            )
         array = array.astype(dtype)
     if array.shape != shape:
         raise ValueError(f"{name}: got shape {array.shape}, needs {shape}")

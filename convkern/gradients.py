@@ -5,15 +5,12 @@
 Under a padding mode they are those of the convolution of the padded input, with the border folded back.
 """
 
-from typing import Any
-
 import numpy as np
 import numpy.typing as npt
 
 from .arrays import FloatArray, as_array, as_arrays
 from .call import IntOrTuple, Padding, call
-from .padding import frozen
-from .problem import Shape, read_layout, split_shape
+from .problem import kernel_axes, read_layout, read_shape, split_shape
 from .spec import LAYOUTS
 
 
@@ -169,19 +166,3 @@ def conv_grad_bias(grad: npt.ArrayLike, *, layout: str | None = None) -> FloatAr
     others = tuple(axis for axis in range(array.ndim) if axis != channel)
     total: FloatArray = array.sum(axis=others, dtype=np.float64).astype(array.dtype.newbyteorder("="))
     return total
-
-
-def read_shape(shape: Any, name: str) -> Shape:
-    """A shape argument as a tuple of ints."""
-    sizes = frozen(shape, name)
-    if not isinstance(sizes, tuple) or not all(isinstance(size, int) for size in sizes):
-        raise TypeError(f"{name}: got {shape!r}, needs a tuple of integers")
-    return sizes
-
-
-def kernel_axes(weight_shape: Shape, name: str) -> int:
-    """Spatial axes of a convolution with such a weight."""
-    rank = len(weight_shape) - 2
-    if rank not in LAYOUTS:
-        raise ValueError(f"{name}: got shape {weight_shape}, needs (C_out, C_in/groups) and 1 to 3 kernel axes")
-    return rank

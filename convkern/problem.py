@@ -207,6 +207,22 @@ def check_channels(kind: Kind, name: str, x_shape: Shape, channels: int, weight_
         )
 
 
+def read_shape(shape: Any, name: str) -> Shape:
+    """A shape argument as a tuple of ints."""
+    sizes = frozen(shape, name)
+    if not isinstance(sizes, tuple) or not all(isinstance(size, int) for size in sizes):
+        raise TypeError(f"{name}: got {shape!r}, needs a tuple of integers")
+    return sizes
+
+
+def kernel_axes(weight_shape: Shape, name: str) -> int:
+    """Spatial axes of a convolution with such a weight."""
+    rank = len(weight_shape) - 2
+    if rank not in LAYOUTS:
+        raise ValueError(f"{name}: got shape {weight_shape}, needs (C_out, C_in/groups) and 1 to 3 kernel axes")
+    return rank
+
+
 def transposed_axes(
     size: Shape, kernel: Shape, stride: Shape, dilation: Shape, padding: Any, output_padding: Any
 ) -> tuple[Shape, tuple[Pair, ...]]:
