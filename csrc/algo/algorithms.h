@@ -1,0 +1,18 @@
+// The makers that algo/list.inc names, for both dtypes.
+#pragma once
+
+#include "core/plan.h"
+
+namespace convkern {
+
+#define CK_ALGORITHM(NAME) \
+  template <class T>       \
+  std::unique_ptr<Algorithm> make_##NAME(const ck_spec& spec, const Kernels<T>& kernels, const char** reason);
+#include "algo/list.inc"
+#undef CK_ALGORITHM
+
+// Everything but the sums: result = clamp(bias + residual). Fills outputs that no tap reaches.
+template <class T>
+void fill_with_bias(const ck_spec& spec, const ck_operands& operands);
+
+}  // namespace convkern

@@ -1,0 +1,378 @@
+// View-GEMM without an im2col buffer: the microkernel reads the image (or a staged, padded block of it that fits L2)
+// through row pointers and tap offsets, for all directions.
+//   for each block of outputs, for each chunk of k:  stage the block's part of the image, list rows and taps,
+//     for each panel: pack its kernel chunk unless the plan did, multiply, and after the last chunk store.
+// Order of k is (c, z, y, x) whatever the layout, so every layout, ISA with FMA and thread count gives the same bits.
+#include <stdio.h>
+
+#include <atomic>
+#include <vector>
+
+#include "algo/algorithms.h"
+#include "algo/direct.h"
+#include "core/operand.h"
+#include "runtime/arena.h"
+#include "runtime/pool.h"
+
+namespace convkern {
+namespace {
+
+enum Slot { stage_slot, table_slot, sums_slot, panel_slot, kernel_slot };
+
+template <class T>
+T* scratch_of(int slot, int64_t elements) {
+  return static_cast<T*>(scratch(slot, static_cast<size_t>(elements) * sizeof(T)));
+}
+
+template <class T>
+MatrixView<T> at(T* data, const Problem::Result& view, int64_t g, const Block& block, int64_t output, ptrdiff_t row,
+                 ptrdiff_t column) {
+  if (!data) return {nullptr, 0, 0};
+  data += view.offset + g * view.group + output * view.output + block.start[0] * view.batch;
+  for (int a = 0; a < CK_MAX_SPATIAL; ++a) data += block.start[a + 1] * view.axis[a];
+  return {data, row, column};
+}
+
+// The stride between consecutive outputs (b,z,y,x) of a block, or 0 where there is no one stride.
+ptrdiff_t uniform_stride(const Problem::Result& view, const Block& block) {
+  const ptrdiff_t stride[4] = {view.batch, view.axis[0], view.axis[1], view.axis[2]};
+  ptrdiff_t step = 0;
+  int64_t run = 1;
+  for (int d = 3; d >= 0; --d) {
+    if (block.extent[d] == 1) continue;
+    if (step == 0) step = stride[d];
+    else if (stride[d] != step * run) return 0;
+    run *= block.extent[d];
+  }
+  return step ? step : 1;
+}
+
+// One call on one problem: everything the tasks share.
+template <class T>
+struct Run {
+  const ck_spec& spec;
+  const ck_operands& operands;
+  const Kernels<T>& kernels;
+  const Problem& p;
+  const Orientation& orientation;
+  const Blocking<T>& blocking;
+  const T* packed;  // whole kernel of the problem, all groups, or null: tasks pack their chunks
+
+  const T* image(int64_t g) const {
+    return static_cast<const T*>(operands.image.data) + p.image.offset + g * p.image.group;
+  }
+  const T* kernel(int64_t g) const {
+    return static_cast<const T*>(operands.kernel.data) + p.kernel.offset + g * p.kernel.group;
+  }
+  T* result() const { return static_cast<T*>(operands.result.data); }
+  const T* residual() const { return static_cast<const T*>(operands.residual.data); }
+  const T* bias(int64_t g) const {
+    return p.bias_per_output && operands.bias ? static_cast<const T*>(operands.bias) + g * p.outputs : nullptr;
+  }
+
+  // The rows and taps of a block and chunk; null rows where memory is out.
+  bool view(int64_t g, const Block& block, const Chunk& chunk, ImageView<T>* out) const;
+  bool outputs_on_lanes(int64_t g, const Block& block, int64_t panel_begin, int64_t panel_end) const;
+  bool pixels_on_lanes(int64_t g, const Block& block) const;
+  bool task(int64_t index) const;
+
+  void finish(const T* c, int64_t ldc, int64_t rows, int64_t columns, MatrixView<T> out,
+              MatrixView<const T> extra) const {
+    kernels.store(c, ldc, rows, columns, out, extra, spec.clamp != 0, static_cast<T>(spec.lo),
+                  static_cast<T>(spec.hi));
+  }
+};
+
+template <class T>
+bool Run<T>::view(int64_t g, const Block& block, const Chunk& chunk, ImageView<T>* out) const {
+  const Box box = touched(p, block, chunk);
+  const bool on_pixels = orientation.pixels_on_lanes;
+  // Whole vectors are read past a line's last pixel, so lines in place must end where a vector does.
+  const bool whole_lanes =
+      !on_pixels || (block.extent[3] % kernels.lanes == 0 && p.image.axis[2] == 1 && p.axis[2].stride == 1);
+  if (chunk.depth == 0 || (whole_lanes && inside(p, box))) {
+    *out = ImageView<T>(p, image(g), box);
+    return true;
+  }
+  const int64_t split = on_pixels ? p.axis[2].stride : 1;
+  const StagedLayout layout =
+      staged_layout(on_pixels ? StagedLayout::x : inner_dimension(p), box, split,
+                    blocking.panels.main->vectors * kernels.lanes, sizeof(T));
+  T* staged = scratch_of<T>(stage_slot, layout.elements);
+  if (!staged) return false;
+  stage(p, image(g), box, layout, staged);
+  *out = ImageView<T>(p, staged, layout);
+  return true;
+}
+
+template <class T>
+bool Run<T>::outputs_on_lanes(int64_t g, const Block& block, int64_t panel_begin, int64_t panel_end) const {
+  const Panels<T>& panels = blocking.panels;
+  const int64_t rows = block.rows(), chunks = blocking.chunks.count(), width = panels.width(0);
+  const ptrdiff_t pixel = uniform_stride(p.result, block);
+  const bool contiguous = p.result.output == 1 && pixel != 0;
+  const ptrdiff_t extra_pixel = residual() ? uniform_stride(p.residual, block) : 1;
+  const int64_t kept = chunks > 1 ? panel_end - panel_begin : 1;  // panels of sums alive at a time
+
+  char* table = static_cast<char*>(
+      scratch(table_slot, rows * sizeof(char*) + blocking.chunks.depth() * sizeof(Tap)));
+  T* sums = scratch_of<T>(sums_slot, kept * rows * width);
+  if (!table || !sums) return false;
+  const char** row = reinterpret_cast<const char**>(table);
+  Tap* tap = reinterpret_cast<Tap*>(table + rows * sizeof(char*));
+
+  for (int64_t i = 0; i < chunks; ++i) {
+    const Chunk chunk = blocking.chunks[i];
+    const bool last = i + 1 == chunks;
+    ImageView<T> v(p, nullptr, Box{});
+    if (!view(g, block, chunk, &v)) return false;
+    v.rows(block, row);
+    int64_t tap_width = 0;
+    for (int64_t j = panel_begin; j < panel_end; ++j) {
+      const int64_t w = panels.width(j), used = panels.used(j);
+      if (w != tap_width) {
+        tap_width = w;
+        v.taps(chunk, [&](int64_t k, ptrdiff_t a) { tap[k] = {a, k * w * ptrdiff_t{sizeof(T)}}; });
+      }
+      const T* panel;
+      if (packed) {
+        panel = packed + (g * panels.padded() + panels.start(j)) * p.depth() + chunk.k0 * w;
+      } else {
+        T* fresh = scratch_of<T>(panel_slot, chunk.depth * w);
+        if (!fresh) return false;
+        pack_panel(kernels, p, kernel(g) + panels.start(j) * p.kernel.output, chunk, used, w, fresh);
+        panel = fresh;
+      }
+      const MatrixView<T> out = at(result(), p.result, g, block, panels.start(j), pixel, p.result.output);
+      const bool in_result = contiguous && used == w;
+      T* c = in_result ? out.data : sums + (chunks > 1 ? (j - panel_begin) * rows * width : 0);
+      const int64_t ldc = in_result ? (rows > 1 ? pixel : 0) : w;
+      const bool plain = in_result && !residual();
+
+      T padded_bias[max_panel_lanes];
+      const T* start_bias = i == 0 ? bias(g) : nullptr;
+      if (start_bias) {
+        for (int64_t l = 0; l < w; ++l) padded_bias[l] = l < used ? start_bias[panels.start(j) + l] : T(0);
+        start_bias = padded_bias;
+      }
+      TileJob<T> job;
+      job.taps = tap;
+      job.depth = chunk.depth;
+      job.ldc = ldc * ptrdiff_t{sizeof(T)};
+      job.start = i > 0 ? Start::load : start_bias ? Start::lane_bias : Start::zero;
+      job.clamp = spec.clamp && last && plain;
+      job.lo = static_cast<T>(spec.lo), job.hi = static_cast<T>(spec.hi);
+      multiply_panel(panels.shape(j), job, row, rows, reinterpret_cast<const char*>(panel), c, start_bias);
+      if (!last || plain) continue;
+
+      // Everything else goes through a store: line by line where the block's outputs have no one stride.
+      const MatrixView<const T> extra =
+          at(residual(), p.residual, g, block, panels.start(j), extra_pixel, p.residual.output);
+      if (pixel != 0 && extra_pixel != 0) {
+        finish(c, ldc, rows, used, out, extra);
+        continue;
+      }
+      for (int64_t line = 0; line < block.lines(); ++line) {
+        Block one = block;
+        one.start[2] += line % block.extent[2];
+        one.start[1] += line / block.extent[2] % block.extent[1];
+        one.start[0] += line / (block.extent[2] * block.extent[1]);
+        finish(c + line * block.extent[3] * ldc, ldc, block.extent[3], used,
+               at(result(), p.result, g, one, panels.start(j), p.result.axis[2], p.result.output),
+               at(residual(), p.residual, g, one, panels.start(j), p.residual.axis[2], p.residual.output));
+      }
+    }
+  }
+  return true;
+}
+
+template <class T>
+bool Run<T>::pixels_on_lanes(int64_t g, const Block& block) const {
+  const Panels<T> panels(kernels, *blocking.panels.main, block.extent[3]);
+  const int64_t chunks = blocking.chunks.count(), width = panels.width(0), outputs = p.outputs;
+  char* table = static_cast<char*>(
+      scratch(table_slot, outputs * sizeof(char*) + blocking.chunks.depth() * sizeof(Tap)));
+  T* sums = scratch_of<T>(sums_slot, (chunks > 1 ? block.lines() * panels.panels : 1) * outputs * width);
+  if (!table || !sums) return false;
+  const char** row = reinterpret_cast<const char**>(table);
+  Tap* tap = reinterpret_cast<Tap*>(table + outputs * sizeof(char*));
+
+  for (int64_t i = 0; i < chunks; ++i) {
+    const Chunk chunk = blocking.chunks[i];
+    const bool last = i + 1 == chunks;
+    ImageView<T> v(p, nullptr, Box{});
+    if (!view(g, block, chunk, &v)) return false;
+    v.taps(chunk, [&](int64_t k, ptrdiff_t b) { tap[k] = {k * ptrdiff_t{sizeof(T)}, b}; });
+    const T* weights = packed ? packed + g * outputs * p.depth() + chunk.k0 : nullptr;
+    if (!packed) {
+      T* fresh = scratch_of<T>(panel_slot, outputs * chunk.depth);
+      if (!fresh) return false;
+      pack_rows(p, kernel(g), chunk, fresh);
+      weights = fresh;
+    }
+    for (int64_t o = 0; o < outputs; ++o)
+      row[o] = reinterpret_cast<const char*>(weights + o * (packed ? p.depth() : chunk.depth));
+
+    TileJob<T> job;
+    job.taps = tap;
+    job.depth = chunk.depth;
+    job.start = i > 0 ? Start::load : bias(g) ? Start::row_bias : Start::zero;
+    job.lo = static_cast<T>(spec.lo), job.hi = static_cast<T>(spec.hi);
+    for (int64_t line = 0; line < block.lines(); ++line) {
+      Block one = block;
+      one.start[2] += line % block.extent[2];
+      one.start[1] += line / block.extent[2] % block.extent[1];
+      one.start[0] += line / (block.extent[2] * block.extent[1]);
+      const T* pixels = v.base + v.line(block, line);
+      for (int64_t j = 0; j < panels.panels; ++j) {
+        const int64_t used = panels.used(j), x = panels.start(j);
+        MatrixView<T> out = at(result(), p.result, g, one, 0, p.result.output, p.result.axis[2]);
+        MatrixView<const T> extra = at(residual(), p.residual, g, one, 0, p.residual.output, p.residual.axis[2]);
+        out.data += x * out.column;
+        if (extra.data) extra.data += x * extra.column;
+        const bool in_result = p.result.axis[2] == 1 && used == panels.width(j);
+        const bool plain = in_result && !residual();
+        T* c = in_result ? out.data : sums + (chunks > 1 ? (line * panels.panels + j) * outputs * width : 0);
+        const int64_t ldc = in_result ? out.row : panels.width(j);
+        job.ldc = ldc * ptrdiff_t{sizeof(T)};
+        job.clamp = spec.clamp && last && plain;
+        multiply_panel(panels.shape(j), job, row, outputs, reinterpret_cast<const char*>(pixels + x), c, bias(g));
+        if (last && !plain) finish(c, ldc, outputs, used, out, extra);
+      }
+    }
+  }
+  return true;
+}
+
+template <class T>
+bool Run<T>::task(int64_t index) const {
+  const int64_t blocks = blocking.blocks.count(), splits = blocking.splits, panels = blocking.panels.panels;
+  const int64_t g = index / (blocks * splits), split = index / blocks % splits;
+  const Block block = blocking.blocks[index % blocks];
+  if (orientation.pixels_on_lanes) return pixels_on_lanes(g, block);
+  return outputs_on_lanes(g, block, split * panels / splits, (split + 1) * panels / splits);
+}
+
+template <class T>
+class Direct final : public Algorithm {
+ public:
+  Direct(const ck_spec& spec, const Kernels<T>& kernels) : spec_(spec), kernels_(kernels) {
+    const ck_operands canonical = canonical_operands(spec);
+    for (int64_t i = 0; i < phase_count(spec); ++i) {
+      const Problem p = lower(spec, canonical, i);
+      const Orientation o = choose_orientation(kernels, p, spec.direction != CK_GRAD_WEIGHT);
+      phases_.push_back({o, packed_elements_});
+      packed_elements_ += p.groups * kernel_elements(p, o);
+    }
+  }
+
+  ck_status pack(const ck_array& kernel) override {
+    if (!packed_.allocate(packed_bytes())) return CK_OUT_OF_MEMORY;
+    ck_operands o = canonical_operands(spec_);
+    o.kernel = kernel;
+    for (size_t i = 0; i < phases_.size(); ++i)
+      pack_phase(lower(spec_, o, i), o, phases_[i], reinterpret_cast<T*>(packed_.data) + phases_[i].packed);
+    return CK_OK;
+  }
+
+  ck_status run(const ck_operands& o) const override {
+    if (phases_leave_gaps(spec_)) fill_with_bias<T>(spec_, o);
+    for (size_t i = 0; i < phases_.size(); ++i) {
+      const Problem p = lower(spec_, o, i);
+      if (p.pixels() == 0) continue;
+      const Blocking<T> blocking = make_blocking(p, phases_[i].orientation, num_threads());
+      const T* packed = nullptr;
+      if (!o.kernel.data) {
+        packed = reinterpret_cast<const T*>(packed_.data) + phases_[i].packed;
+      } else if (spec_.direction != CK_GRAD_WEIGHT && blocking.blocks.count() > 1) {
+        // Several blocks use the same kernel: pack it once for this call.
+        T* fresh = scratch_of<T>(kernel_slot, p.groups * kernel_elements(p, phases_[i].orientation));
+        if (!fresh) return CK_OUT_OF_MEMORY;
+        pack_phase(p, o, phases_[i], fresh);
+        packed = fresh;
+      }
+      const Run<T> run{spec_, o, kernels_, p, phases_[i].orientation, blocking, packed};
+      std::atomic<bool> failed{false};
+      parallel_for(blocking.tasks(p), blocking.threads, [&](int64_t task, int) {
+        if (!run.task(task)) failed.store(true, std::memory_order_relaxed);
+      });
+      scratch_release(kernel_slot);
+      if (failed.load()) return CK_OUT_OF_MEMORY;
+    }
+    return CK_OK;
+  }
+
+  int64_t workspace() const override {
+    const ck_operands canonical = canonical_operands(spec_);
+    int64_t most = 0;
+    for (size_t i = 0; i < phases_.size(); ++i) {
+      const Problem p = lower(spec_, canonical, i);
+      if (p.pixels() == 0) continue;
+      const Blocking<T> b = make_blocking(p, phases_[i].orientation, num_threads());
+      most = std::max(most, std::min<int64_t>(b.threads, b.tasks(p)) * scratch_bytes(p, phases_[i].orientation, b));
+    }
+    return most;
+  }
+  int64_t packed_bytes() const override { return packed_elements_ * int64_t{sizeof(T)}; }
+
+  void detail(char* text, size_t size) const override {
+    const Problem p = lower(spec_, canonical_operands(spec_), 0);
+    const Orientation& o = phases_[0].orientation;
+    const Blocking<T> b = make_blocking(p, o, num_threads());
+    snprintf(text, size, "%s on lanes, tile %dx%d, %lld blocks x %lld splits, %lld chunks of %lld%s",
+             o.pixels_on_lanes ? "pixels" : "outputs", kernels_.tile[o.shape].rows, kernels_.tile[o.shape].vectors,
+             static_cast<long long>(p.groups * b.blocks.count()), static_cast<long long>(b.splits),
+             static_cast<long long>(b.chunks.count()), static_cast<long long>(b.chunks.depth()),
+             phases_.size() > 1 ? ", by phases" : "");
+  }
+
+ private:
+  struct Phase {
+    Orientation orientation;
+    int64_t packed;  // where its packed kernel starts, elements
+  };
+
+  int64_t kernel_elements(const Problem& p, const Orientation& o) const {  // of one group
+    if (o.pixels_on_lanes) return p.outputs * p.depth();
+    return Panels<T>(kernels_, kernels_.tile[o.shape], p.outputs).padded() * p.depth();
+  }
+
+  Blocking<T> make_blocking(const Problem& p, const Orientation& o, int threads) const {
+    return Blocking<T>(kernels_, p, o, p.result.output == 1, threads);
+  }
+
+  void pack_phase(const Problem& p, const ck_operands& o, const Phase& phase, T* to) const {
+    const Panels<T> panels(kernels_, kernels_.tile[phase.orientation.shape], p.outputs);
+    const bool on_pixels = phase.orientation.pixels_on_lanes;
+    const Chunk all = Chunking(p, INT64_MAX)[0];
+    const int64_t pieces = on_pixels ? 1 : panels.panels;
+    const int threads = p.groups * p.outputs * p.depth() > 65536 ? num_threads() : 1;
+    parallel_for(p.groups * pieces, threads, [&](int64_t task, int) {
+      const int64_t g = task / pieces, j = task % pieces;
+      const T* kernel = static_cast<const T*>(o.kernel.data) + p.kernel.offset + g * p.kernel.group;
+      if (on_pixels) {
+        pack_rows(p, kernel, all, to + g * p.outputs * p.depth());
+      } else {
+        pack_panel(kernels_, p, kernel + panels.start(j) * p.kernel.output, all, panels.used(j), panels.width(j),
+                   to + (g * panels.padded() + panels.start(j)) * p.depth());
+      }
+    });
+  }
+
+  ck_spec spec_;
+  const Kernels<T>& kernels_;
+  std::vector<Phase> phases_;
+  int64_t packed_elements_ = 0;
+  Buffer packed_;
+};
+
+}  // namespace
+
+template <class T>
+std::unique_ptr<Algorithm> make_direct(const ck_spec& spec, const Kernels<T>& kernels, const char**) {
+  return std::make_unique<Direct<T>>(spec, kernels);
+}
+template std::unique_ptr<Algorithm> make_direct(const ck_spec&, const Kernels<float>&, const char**);
+template std::unique_ptr<Algorithm> make_direct(const ck_spec&, const Kernels<double>&, const char**);
+
+}  // namespace convkern

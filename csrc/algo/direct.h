@@ -1,0 +1,39 @@
+// How `direct` cuts and turns one problem; computed from the problem alone, before any data is seen.
+#pragma once
+
+#include "core/chunk.h"
+#include "core/gemm.h"
+
+namespace convkern {
+
+// Which operand lies on the vector side.
+//   outputs_on_lanes: rows are pixels, lanes are output channels (weights packed in panels). The common case.
+//   pixels_on_lanes:  rows are output channels, lanes are pixels of one image line. Few channels, one plane, NCHW 1x1.
+struct Orientation {
+  bool pixels_on_lanes;
+  int shape;      // index of the tile shape
+  double cycles;  // estimate for the whole problem on one core
+};
+
+template <class T>
+Orientation choose_orientation(const Kernels<T>& kernels, const Problem& p, bool allow_pixels);
+
+template <class T>
+struct Blocking {
+  Chunking chunks;
+  Blocks blocks;
+  Panels<T> panels;  // outputs_on_lanes: of the outputs of a group
+  int64_t splits;    // parts that the panels of a block are shared out in
+  int threads;
+
+  // direct_store: the sums can stay in the result between chunks.
+  Blocking(const Kernels<T>& kernels, const Problem& p, const Orientation& orientation, bool direct_store,
+           int threads);
+  int64_t tasks(const Problem& p) const { return p.groups * blocks.count() * splits; }
+};
+
+// Bytes of scratch one thread takes.
+template <class T>
+int64_t scratch_bytes(const Problem& p, const Orientation& orientation, const Blocking<T>& blocking);
+
+}  // namespace convkern

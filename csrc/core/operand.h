@@ -1,0 +1,109 @@
+// The two operands of a product as addresses. ImageView: where the outputs of a block and the taps of a chunk lie, in
+// the image itself or in a staged copy. The kernel operand: packing a range of k for some outputs, from any strides.
+// Knows no ISA but through the kernel table, and no threads.
+#pragma once
+
+#include "core/chunk.h"
+#include "kernels/table.h"
+
+namespace convkern {
+
+// Offsets in elements from base:  output (b,z,y,x): b*batch + sum row[a]*i[a];   tap (c,t): c*channel + tap(a, t).
+template <class T>
+struct ImageView {
+  const T* base;
+  ptrdiff_t batch, channel, row[3], tap[3];
+  int64_t split, phase_pitch;  // x taps of a de-interleaved copy: t*dilation -> (t*dilation % split, / split)
+  int64_t dilation;
+
+  // In place: the box lies inside the image and g's data starts at image.
+  ImageView(const Problem& p, const T* image, const Box& box)
+      : batch(p.image.batch), channel(p.image.channel), split(1), phase_pitch(0), dilation(1) {
+    base = image + box.b0 * batch + box.c0 * channel;
+    for (int a = 0; a < CK_MAX_SPATIAL; ++a) {
+      base += box.start[a] * p.image.axis[a];
+      row[a] = p.image.axis[a] * p.axis[a].stride;
+      tap[a] = p.image.axis[a] * p.axis[a].dilation;
+    }
+  }
+  ImageView(const Problem& p, const T* staged, const StagedLayout& s)
+      : base(staged), batch(s.batch_pitch), channel(s.channel_pitch), split(s.split), phase_pitch(s.phase_pitch),
+        dilation(p.axis[2].dilation) {
+    for (int a = 0; a < CK_MAX_SPATIAL; ++a) {
+      row[a] = s.axis_pitch[a] * p.axis[a].stride;
+      tap[a] = s.axis_pitch[a] * p.axis[a].dilation;
+    }
+    if (split > 1) row[2] = s.axis_pitch[2];
+  }
+
+  ptrdiff_t line(const Block& block, int64_t i) const {  // offset of the block's i-th x line
+    const int64_t y = i % block.extent[2], z = i / block.extent[2] % block.extent[1];
+    return i / (block.extent[2] * block.extent[1]) * batch + z * row[0] + y * row[1];
+  }
+  void rows(const Block& block, const char** pointers) const {
+    for (int64_t i = 0; i < block.lines(); ++i) {
+      const T* at = base + line(block, i);
+      for (int64_t x = 0; x < block.extent[3]; ++x, at += row[2]) *pointers++ = reinterpret_cast<const char*>(at);
+    }
+  }
+  ptrdiff_t tap_x(int64_t t) const {
+    if (split == 1) return t * tap[2];
+    return (t * dilation % split) * phase_pitch + t * dilation / split;
+  }
+  // f(k, offset in bytes) for the taps of a chunk in order.
+  template <class F>
+  void taps(const Chunk& chunk, F&& f) const {
+    int64_t k = 0;
+    for (int64_t c = 0; c < chunk.extent[0]; ++c)
+      for (int64_t z = 0; z < chunk.extent[1]; ++z)
+        for (int64_t y = 0; y < chunk.extent[2]; ++y) {
+          const ptrdiff_t at = c * channel + z * tap[0] + y * tap[1];
+          for (int64_t x = 0; x < chunk.extent[3]; ++x) f(k++, (at + tap_x(x)) * ptrdiff_t{sizeof(T)});
+        }
+  }
+};
+
+// f(k, pointer, run, step): the kernel's elements for the chunk's k, as few evenly spaced runs as its strides allow.
+template <class T, class F>
+void kernel_runs(const Problem& p, const T* kernel, const Chunk& chunk, F&& f) {
+  int64_t extent[4];
+  ptrdiff_t stride[4] = {p.kernel.channel, p.kernel.axis[0], p.kernel.axis[1], p.kernel.axis[2]};
+  for (int d = 0; d < 4; ++d) {
+    extent[d] = chunk.extent[d];
+    kernel += chunk.start[d] * stride[d];
+  }
+  int64_t run = extent[3];
+  ptrdiff_t step = stride[3];
+  extent[3] = 1;
+  for (int d = 2; d >= 0; --d) {
+    if (run == 1) step = stride[d];
+    if (extent[d] != 1 && stride[d] != step * run) break;
+    run *= extent[d];
+    extent[d] = 1;
+  }
+  int64_t k = 0;
+  for (int64_t c = 0; c < extent[0]; ++c)
+    for (int64_t z = 0; z < extent[1]; ++z)
+      for (int64_t y = 0; y < extent[2]; ++y, k += run)
+        f(k, kernel + c * stride[0] + z * stride[1] + y * stride[2], run, step);
+}
+
+// panel[k][j] for `columns` outputs from `kernel` on; `width` wide, zero-filled.
+template <class T>
+void pack_panel(const Kernels<T>& kernels, const Problem& p, const T* kernel, const Chunk& chunk, int64_t columns,
+                int64_t width, T* panel) {
+  kernel_runs(p, kernel, chunk, [&](int64_t k, const T* from, int64_t run, ptrdiff_t step) {
+    kernels.pack({from, step, p.kernel.output}, run, columns, panel + k * width, width);
+  });
+}
+
+// rows[o][k]: the kernel of each output, contiguous.
+template <class T>
+void pack_rows(const Problem& p, const T* kernel, const Chunk& chunk, T* rows) {
+  for (int64_t o = 0; o < p.outputs; ++o, rows += chunk.depth)
+    kernel_runs(p, kernel + o * p.kernel.output, chunk, [&](int64_t k, const T* from, int64_t run, ptrdiff_t step) {
+      for (int64_t i = 0; i < run; ++i) rows[k + i] = from[i * step];
+    });
+}
+
+}  // namespace convkern

@@ -1,0 +1,33 @@
+// Fills one ISA's tables. An isa/NAME.cpp sets CK_ISA, CK_VECTOR_BYTES, CK_REGISTERS and CK_TILES(T), a list of
+// tile_shape<T, rows, vectors>() from narrow to wide, then includes this file; setup.py compiles it with NAME's flags.
+#include "kernels/pack.h"
+#include "kernels/tile.h"
+
+#define CK_STRING2(x) #x
+#define CK_STRING(x) CK_STRING2(x)
+
+namespace convkern {
+namespace CK_ISA {
+
+template <class T>
+constexpr Kernels<T> make_kernels() {
+  constexpr TileShape<T> shapes[] = {CK_TILES(T)};
+  constexpr int count = sizeof shapes / sizeof shapes[0];
+  static_assert(count <= max_tile_shapes);
+  Kernels<T> table{};
+  table.isa = CK_STRING(CK_ISA);
+  table.lanes = lanes<T>;
+  table.shapes = count;
+  static_assert(shapes[count - 1].vectors * lanes<T> <= max_panel_lanes);
+  for (int i = 0; i < count; ++i) table.tile[i] = shapes[i];
+  table.pack = pack<T>;
+  table.store = store_view<T>;
+  table.peak = peak<T>;
+  return table;
+}
+
+const Kernels<float> kernels_float = make_kernels<float>();
+const Kernels<double> kernels_double = make_kernels<double>();
+
+}  // namespace CK_ISA
+}  // namespace convkern

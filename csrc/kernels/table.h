@@ -1,0 +1,82 @@
+// The only door between the ISA-independent core and the compiled kernels: plain structs of sizes and function
+// pointers, one table per (ISA, dtype). Knows nothing of convolution; loops above it name no ISA.
+#pragma once
+
+#include <stddef.h>
+#include <stdint.h>
+
+namespace convkern {
+
+// Step k of a product reads the scalar at row + a (row side) and the vectors at panel + b (vector side). Bytes.
+struct Tap {
+  ptrdiff_t a, b;
+};
+
+enum class Start : int32_t { zero, load, lane_bias, row_bias };
+
+// What all tiles of one product share.  C[m][v] = start + sum_k row[m][tap[k].a] * panel[v][tap[k].b], clamped.
+template <class T>
+struct TileJob {
+  const Tap* taps;
+  int64_t depth;     // number of steps k
+  ptrdiff_t ldc;     // bytes between rows of C
+  Start start;       // where the sums begin: 0, the values in C, a bias per lane or a bias per row
+  bool clamp;        // limit to [lo, hi] before storing (the last product of a sum only)
+  T lo, hi;
+};
+
+// rows: MR pointers; panel: first lane; c: MR rows of NV vectors; bias: NV vectors (lane_bias), MR values (row_bias).
+template <class T>
+using TileFunction = void (*)(const TileJob<T>& job, const char* const* rows, const char* panel, char* c,
+                              const T* bias);
+
+inline constexpr int max_tile_rows = 14;
+inline constexpr int max_tile_shapes = 4;
+inline constexpr int max_panel_lanes = 64;  // elements of the widest tile of any table
+
+template <class T>
+struct TileShape {
+  int rows;     // most rows (MR) a tile of this width may have; functions exist for 1..rows
+  int vectors;  // NV: width in vectors
+  TileFunction<T> run[max_tile_rows + 1];
+};
+
+// A matrix seen through two strides (elements, not bytes).
+template <class T>
+struct MatrixView {
+  T* data;
+  ptrdiff_t row, column;
+};
+
+template <class T>
+struct Kernels {
+  const char* isa;
+  int lanes;  // elements of a vector
+  int shapes;
+  TileShape<T> tile[max_tile_shapes];
+
+  // panel[i][j] = source(i, j) for j < columns, 0 for columns <= j < width. Used to pack either operand.
+  void (*pack)(MatrixView<const T> source, int64_t rows, int64_t columns, T* panel, int64_t width);
+
+  // out(i, j) = clamp(c[i * ldc + j] + residual(i, j)), any strides on out and residual (residual.data may be null).
+  void (*store)(const T* c, int64_t ldc, int64_t rows, int64_t columns, MatrixView<T> out,
+                MatrixView<const T> residual, bool clamp, T lo, T hi);
+
+  // Does `iterations` rounds of independent multiply-adds in registers; returns the floating-point operations done.
+  int64_t (*peak)(int64_t iterations);
+};
+
+// One pair per compiled isa/*.cpp.
+#define CK_DECLARE_ISA(NAME)                   \
+  namespace NAME {                             \
+  extern const Kernels<float> kernels_float;   \
+  extern const Kernels<double> kernels_double; \
+  }
+CK_DECLARE_ISA(baseline)
+CK_DECLARE_ISA(avx2)
+CK_DECLARE_ISA(avx512)
+CK_DECLARE_ISA(neon)
+CK_DECLARE_ISA(odd)
+#undef CK_DECLARE_ISA
+
+}  // namespace convkern
