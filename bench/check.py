@@ -1,0 +1,91 @@
+"""Numbers instead of times: every algorithm in every layout and direction against the oracle, over all shapes.
+
+The oracle is the `reference` algorithm in float64 (plain loops).  Nothing is shrunk; what is left out is counted and
+named: combinations an algorithm refuses, and the reference algorithm itself in float32 above a number of
+multiply-adds, where plain loops take seconds.
+"""
+
+from __future__ import annotations
+
+import collections
+import time
+from collections.abc import Callable
+from dataclasses import replace
+
+import numpy as np
+from rich.console import Console
+
+from convkern.algorithms import ALGORITHMS
+from convkern.spec import Spec
+
+from .case import Array, Case, SkipError
+from .ours import LAYOUTS, plan
+from .shapes import Shape
+
+DIRECTIONS = ("forward", "grad_input", "grad_weight")
+ORACLE = "reference"
+ORACLE_LIMIT = 50e6  # multiply-adds above which the oracle does not check itself
+# Error allowed relative to max|y| where the algorithm promises less; sums over whole images add to a gradient's.
+FLOOR = {"float32": 2e-5, "float64": 1e-12}
+
+
+def oracle(spec: Spec) -> Array:
+    """Compute the result in float64."""
+    contestant = plan(Case(replace(spec, dtype="float64")), False, ORACLE)
+    return contestant.result()
+
+
+def error(result: Array, truth: Array) -> float:
+    """Return the largest difference over max|truth|; infinite for a wrong shape or a NaN."""
+    if result.shape != truth.shape:
+        return float("inf")
+    worst = np.abs(result - truth).max(initial=0.0) / (np.abs(truth).max(initial=0.0) or 1.0)
+    return float(worst) if np.isfinite(worst) else float("inf")
+
+
+def check(
+    console: Console,
+    shapes: list[Shape],
+    directions: tuple[str, ...],
+    dtypes: tuple[str, ...],
+    tick: Callable[[str], None] = lambda text: None,
+) -> int:
+    """Compare; print a line for each algorithm, direction and dtype and for each mismatch; return the mismatches."""
+    worst: dict[tuple[str, str, str], float] = collections.defaultdict(float)
+    counted: collections.Counter[tuple[str, str, str]] = collections.Counter()
+    left_out: collections.Counter[tuple[str, str]] = collections.Counter()
+    wrong = 0
+    start = time.perf_counter()
+    for shape in shapes:
+        for direction in directions:
+            tick(f"{direction} {shape.text}")
+            truth = oracle(shape.spec(direction))
+            for dtype in dtypes:
+                spec = shape.spec(direction, dtype)
+                for algorithm in ALGORITHMS:
+                    if algorithm.name == ORACLE and spec.flops / 2 > ORACLE_LIMIT:
+                        left_out[ORACLE, f"over {ORACLE_LIMIT:.0e} multiply-adds, is the oracle itself"] += len(LAYOUTS)
+                        continue
+                    for channels_last, layout in LAYOUTS.items():
+                        try:
+                            contestant = plan(Case(spec), channels_last, algorithm.name)
+                        except SkipError as reason:
+                            left_out[algorithm.name, str(reason)] += 1
+                            continue
+                        off = error(contestant.result(), truth)
+                        allowed = max(FLOOR[dtype], algorithm.error(spec))
+                        key = (algorithm.name, direction, dtype)
+                        counted[key] += 1
+                        worst[key] = max(worst[key], off)
+                        if off > allowed:
+                            wrong += 1
+                            who = f"{algorithm.name} {layout} {direction} {dtype} {shape.text}"
+                            console.print(f"[red]{who}: differs by {off:.1e} of max|y|, allowed {allowed:.1e}[/]")
+    for key, number in counted.items():
+        found = f"{number} compared, worst difference {worst[key]:.1e} of max|y|"
+        console.print(f"{' '.join(key)}: {found}", highlight=False)
+    for (name, why), number in left_out.items():
+        console.print(f"[dim]{name}: {number} left out: {why}[/]", highlight=False)
+    verdict = f"[red]{wrong} wrong[/]" if wrong else "[green]all right[/]"
+    console.print(f"{sum(counted.values())} comparisons, {verdict}, {time.perf_counter() - start:.0f} s")
+    return wrong
