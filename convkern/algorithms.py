@@ -8,14 +8,13 @@ It knows a Spec and a Machine; it reads no arrays and measures nothing.
 """
 
 import math
-import threading
 
 from . import _core
-from .config import DEFAULT_WORKSPACE, DEFAULTS, Settings
+from .config import DEFAULT_WORKSPACE, DEFAULTS, Settings, fork_safe_lock
 from .machine import Machine
 from .spec import DTYPES, Spec
 
-_isa_lock = threading.Lock()
+_isa_lock = fork_safe_lock()
 
 
 class Algorithm:

@@ -44,11 +44,19 @@ _settings: ContextVar[Settings] = ContextVar("convkern", default=DEFAULTS)
 current = _settings.get
 
 
+def fork_safe_lock() -> threading.Lock:
+    """A lock that no other thread holds in a forked child: fork waits for it."""
+    lock = threading.Lock()
+    if hasattr(os, "register_at_fork"):
+        os.register_at_fork(before=lock.acquire, after_in_parent=lock.release, after_in_child=lock.release)
+    return lock
+
+
 class _Threads:
     """The number of threads: the block entered last, or what set_num_threads said."""
 
     def __init__(self) -> None:
-        self.lock = threading.Lock()
+        self.lock = fork_safe_lock()
         self.blocks: list[list[int]] = []
         self.outside = 0
 

@@ -63,9 +63,11 @@ class Prepared:
 
     def pack(self, weight: Any, bias: Any) -> None:
         """Keeps a packed copy of the weight, and of the bias if there is one."""
-        weight, self._packed_bias = operand(weight, "weight", self.problem.weight, self.dtype), self._bias(bias)
+        weight, bias = operand(weight, "weight", self.problem.weight, self.dtype), self._bias(bias)
         if self._core_plan is not None:
-            self._core_plan.pack(weight, self._packed_bias)
+            self._core_plan.pack(weight, bias)
+        elif bias is not None:
+            self._packed_bias = bias.copy()
         self._packed = True
 
     def run(self, image: Any, weight: Any, bias: Any, residual: Any, out: Any) -> FloatArray:
@@ -84,9 +86,8 @@ class Prepared:
         bias = self._bias(bias)
         if residual is not None:
             residual = operand(residual, "residual", problem.result, dtype)
-        if out is not None:
-            out = check_out(out, problem.result, dtype)
-        target = out if out is not None and can_write(out, dtype, image, weight, bias, residual) else None
+        wanted = None if out is None else check_out(out, problem.result, dtype)
+        target = wanted if wanted is not None and can_write(wanted, dtype, image, weight, bias, residual) else None
         result: FloatArray
         if self._core_plan is None:
             result = self._fill(self._packed_bias if bias is None else bias, residual)
@@ -95,11 +96,11 @@ class Prepared:
             result = run(image, weight, bias, residual, target)
         else:
             result = self._run_bordered(image, weight)
-        if out is None:
+        if wanted is None:
             return result
-        if result is not out and target is not result:
-            out[...] = result
-        return out
+        if result is not wanted:
+            wanted[...] = result
+        return wanted
 
     def _bias(self, bias: Any) -> FloatArray | None:
         return None if bias is None else np.ascontiguousarray(operand(bias, "bias", self.problem.bias, self.dtype))
