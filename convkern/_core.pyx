@@ -244,12 +244,13 @@ cdef class Plan:
 
     def __cinit__(self, str algorithm not None, str direction not None, str dtype not None, n, groups, ci, co, input,
                   output, kernel, stride, dilation, pad_low, str padding_mode not None, bint channels_last, clamp,
-                  max_workspace):
+                  max_workspace, str isa=None):
         cdef ck_spec* s = &self._spec
         cdef const char* reason = NULL
-        cdef bytes name = algorithm.encode(), isa = _active_isa.encode()
+        cdef bytes name = algorithm.encode(), isa_name
         cdef ck_status status
-        self.algorithm, self.isa = algorithm, _active_isa
+        self.algorithm, self.isa = algorithm, _active_isa if isa is None else isa
+        isa_name = self.isa.encode()
         self._spatial = len(input)
         s.dtype = _DTYPES.index(dtype)
         s.direction = _DIRECTIONS.index(direction)
@@ -258,6 +259,8 @@ cdef class Plan:
         s.n, s.groups, s.ci, s.co = n, groups, ci, co
         if s.groups < 1 or s.ci % s.groups or s.co % s.groups or s.n < 0:
             raise ValueError(f"groups: {groups} must divide the {ci} input and {co} output channels")
+        if direction == "grad_input" and padding_mode != "zeros":
+            raise ValueError(f"padding_mode: grad_input pads with zeros only, not {padding_mode!r}")
         _fill(s.input, input, 1)
         _fill(s.out, output, 1)
         _fill(s.kernel, kernel, 1)
@@ -275,7 +278,7 @@ cdef class Plan:
         self._set_shapes()
         if algorithm == "im2col":
             _load_blas()
-        status = ck_plan_create(s, name, isa, &self._plan, &reason)
+        status = ck_plan_create(s, name, isa_name, &self._plan, &reason)
         if status == CK_OUT_OF_MEMORY:
             raise MemoryError()
         if status != CK_OK:

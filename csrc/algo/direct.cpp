@@ -28,23 +28,7 @@ template <class T>
 MatrixView<T> at(T* data, const Problem::Result& view, int64_t g, const Block& block, int64_t output, ptrdiff_t row,
                  ptrdiff_t column) {
   if (!data) return {nullptr, 0, 0};
-  data += view.offset + g * view.group + output * view.output + block.start[0] * view.batch;
-  for (int a = 0; a < CK_MAX_SPATIAL; ++a) data += block.start[a + 1] * view.axis[a];
-  return {data, row, column};
-}
-
-// The stride between consecutive outputs (b,z,y,x) of a block, or 0 where there is no one stride.
-ptrdiff_t uniform_stride(const Problem::Result& view, const Block& block) {
-  const ptrdiff_t stride[4] = {view.batch, view.axis[0], view.axis[1], view.axis[2]};
-  ptrdiff_t step = 0;
-  int64_t run = 1;
-  for (int d = 3; d >= 0; --d) {
-    if (block.extent[d] == 1) continue;
-    if (step == 0) step = stride[d];
-    else if (stride[d] != step * run) return 0;
-    run *= block.extent[d];
-  }
-  return step ? step : 1;
+  return {data + first_output(view, g, block) + output * view.output, row, column};
 }
 
 // One call on one problem: everything the tasks share.
@@ -109,9 +93,10 @@ template <class T>
 bool Run<T>::outputs_on_lanes(int64_t g, const Block& block, int64_t panel_begin, int64_t panel_end) const {
   const Panels<T>& panels = blocking.panels;
   const int64_t rows = block.rows(), chunks = blocking.chunks.count(), width = panels.width(0);
-  const ptrdiff_t pixel = uniform_stride(p.result, block);
-  const bool contiguous = p.result.output == 1 && pixel != 0;
-  const ptrdiff_t extra_pixel = residual() ? uniform_stride(p.residual, block) : 1;
+  ptrdiff_t pixel, extra_pixel = 0;
+  const bool even = even_stride(p.result, block, &pixel);
+  const bool contiguous = p.result.output == 1 && even;
+  const bool even_extra = !residual() || even_stride(p.residual, block, &extra_pixel);
   const int64_t kept = chunks > 1 ? panel_end - panel_begin : 1;  // panels of sums alive at a time
 
   char* table = static_cast<char*>(
@@ -146,7 +131,7 @@ bool Run<T>::outputs_on_lanes(int64_t g, const Block& block, int64_t panel_begin
       const MatrixView<T> out = at(result(), p.result, g, block, panels.start(j), pixel, p.result.output);
       const bool in_result = contiguous && used == w;
       T* c = in_result ? out.data : sums + (chunks > 1 ? (j - panel_begin) * rows * width : 0);
-      const int64_t ldc = in_result ? (rows > 1 ? pixel : 0) : w;
+      const int64_t ldc = in_result ? pixel : w;
       const bool plain = in_result && !residual();
 
       T padded_bias[max_panel_lanes];
@@ -168,15 +153,12 @@ bool Run<T>::outputs_on_lanes(int64_t g, const Block& block, int64_t panel_begin
       // Everything else goes through a store: line by line where the block's outputs have no one stride.
       const MatrixView<const T> extra =
           at(residual(), p.residual, g, block, panels.start(j), extra_pixel, p.residual.output);
-      if (pixel != 0 && extra_pixel != 0) {
+      if (even && even_extra) {
         finish(c, ldc, rows, used, out, extra);
         continue;
       }
       for (int64_t line = 0; line < block.lines(); ++line) {
-        Block one = block;
-        one.start[2] += line % block.extent[2];
-        one.start[1] += line / block.extent[2] % block.extent[1];
-        one.start[0] += line / (block.extent[2] * block.extent[1]);
+        const Block one = line_of(block, line);
         finish(c + line * block.extent[3] * ldc, ldc, block.extent[3], used,
                at(result(), p.result, g, one, panels.start(j), p.result.axis[2], p.result.output),
                at(residual(), p.residual, g, one, panels.start(j), p.residual.axis[2], p.residual.output));
@@ -219,10 +201,7 @@ bool Run<T>::pixels_on_lanes(int64_t g, const Block& block) const {
     job.start = i > 0 ? Start::load : bias(g) ? Start::row_bias : Start::zero;
     job.lo = static_cast<T>(spec.lo), job.hi = static_cast<T>(spec.hi);
     for (int64_t line = 0; line < block.lines(); ++line) {
-      Block one = block;
-      one.start[2] += line % block.extent[2];
-      one.start[1] += line / block.extent[2] % block.extent[1];
-      one.start[0] += line / (block.extent[2] * block.extent[1]);
+      const Block one = line_of(block, line);
       const T* pixels = v.base + v.line(block, line);
       for (int64_t j = 0; j < panels.panels; ++j) {
         const int64_t used = panels.used(j), x = panels.start(j);

@@ -82,17 +82,17 @@ Blocking<T>::Blocking(const Kernels<T>& kernels, const Problem& p, const Orienta
   };
   const int64_t most_rows = direct_store || on_pixels ? 1024 : 512;
   const auto shrink = [&](int d) {
-    while (blocks.piece[d] > 8 && !fits()) blocks.piece[d] = even_piece(blocks.full[d], blocks.piece[d] / 2);
+    while (blocks.piece[d] > 8 && !fits()) blocks.set(d, even_piece(blocks.full[d], blocks.piece[d] / 2));
   };
   for (;; chunks = Chunking(p, depth /= 2)) {
-    blocks.piece[3] = even_piece(blocks.full[3], most_rows);
+    blocks.set(3, even_piece(blocks.full[3], most_rows));
     shrink(3);
     if (fits() || chunks.depth() <= 64) break;
   }
   for (int d = 2; d >= 0 && blocks.piece[d + 1] == blocks.full[d + 1]; --d) {
     const int64_t rows = blocks.rows();
-    blocks.piece[d] = even_piece(blocks.full[d], std::max<int64_t>(1, most_rows / std::max<int64_t>(1, rows)));
-    while (blocks.piece[d] > 1 && !fits()) blocks.piece[d] = even_piece(blocks.full[d], blocks.piece[d] - 1);
+    blocks.set(d, even_piece(blocks.full[d], std::max<int64_t>(1, most_rows / std::max<int64_t>(1, rows))));
+    while (blocks.piece[d] > 1 && !fits()) blocks.set(d, even_piece(blocks.full[d], blocks.piece[d] - 1));
   }
 
   // Below ~8 us of work a second thread costs more than it brings.
@@ -101,19 +101,24 @@ Blocking<T>::Blocking(const Kernels<T>& kernels, const Problem& p, const Orienta
   const int64_t panel_count = on_pixels ? 1 : panels.panels;
   if (threads > 1) {
     const int64_t wanted = threads * (orientation.cycles > threads * 8 * serial_cycles ? 4 : 1);
+    // Each part of the panels stages the block anew, so no more parts than threads where there is staging to do.
+    const int64_t parts = p.taps() == 1 && p.result.output == 1 ? wanted : threads;
     const int64_t weights = p.depth() * p.outputs * element;
     const auto total = [&] { return p.groups * blocks.count() * splits; };
-    if (total() < wanted && weights > l2 * 2 / 5) splits = std::min(panel_count, ceil_div(wanted, total()));
-    for (int d : {2, 1, 3, 0}) {  // smaller blocks, as long as each keeps a few tiles of rows
-      while (total() < wanted && blocks.piece[d] > 1 && blocks.rows() / 2 >= (on_pixels ? width : 28))
-        blocks.piece[d] = ceil_div(blocks.piece[d], 2);
-    }
+    if (total() < parts && weights > l2 * 2 / 5) splits = std::min(panel_count, ceil_div(parts, total()));
+    // Smaller blocks, as long as each keeps a few tiles of rows.
+    const int64_t fewest = on_pixels ? width : 28;
+    for (int d : {2, 1, 3, 0})
+      for (int64_t n = 2 * blocks.pieces(d); n <= blocks.full[d]; n *= 2) {
+        if (total() >= (splits > 1 ? parts : wanted) || blocks.rows() / 2 < fewest) break;
+        blocks.set(d, ceil_div(blocks.full[d], n));
+      }
     if (total() < threads) splits = std::min(panel_count, ceil_div(threads, p.groups * blocks.count()));
     // An even share for every thread, where a few more blocks give one.
     for (int64_t n = blocks.pieces(2); n <= blocks.full[2] && n < blocks.pieces(2) + threads; ++n) {
       const int64_t others = total() / blocks.pieces(2);
       if (others * n % threads != 0 && total() < 16 * threads) continue;
-      blocks.piece[2] = ceil_div(blocks.full[2], n);
+      blocks.set(2, ceil_div(blocks.full[2], n));
       break;
     }
   }

@@ -54,19 +54,6 @@ void multiply(int64_t m, int64_t n, int64_t k, Matrix<T> a, Matrix<T> b, T beta,
        static_cast<int>(ldc));
 }
 
-// The stride from one output (b,z,y,x) of a block to the next, 0 where there is no one stride.
-ptrdiff_t even_stride(const ptrdiff_t (&stride)[4], const Block& block) {
-  ptrdiff_t step = 0;
-  int64_t run = 1;
-  for (int d = 3; d >= 0; --d) {
-    if (block.extent[d] == 1) continue;
-    if (step == 0) step = stride[d];
-    else if (stride[d] != step * run) return 0;
-    run *= block.extent[d];
-  }
-  return step ? step : 1;
-}
-
 template <class T>
 struct Slices {
   Chunking chunks;
@@ -88,7 +75,7 @@ struct Slices {
     rows = std::max<int64_t>(1, std::min<int64_t>(rows_for(chunks.depth()), INT_MAX / 2));
     for (int d = 3; d >= (span_batch ? 0 : 1); --d) {
       const int64_t inner = blocks.rows();
-      blocks.piece[d] = even_piece(blocks.full[d], std::max<int64_t>(1, rows / std::max<int64_t>(1, inner)));
+      blocks.set(d, even_piece(blocks.full[d], std::max<int64_t>(1, rows / std::max<int64_t>(1, inner))));
       if (blocks.piece[d] < blocks.full[d]) break;
     }
     rows = blocks.rows();
@@ -162,12 +149,12 @@ class Im2col final : public Algorithm {
     const Box box = touched(p, block, chunk);
     const ptrdiff_t stride[4] = {p.image.batch, p.image.axis[0] * p.axis[0].stride, p.image.axis[1] * p.axis[1].stride,
                                  p.image.axis[2] * p.axis[2].stride};
-    const ptrdiff_t step = even_stride(stride, block);
-    if (p.taps() == 1 && inside(p, box)) {
+    ptrdiff_t step;
+    if (p.taps() == 1 && inside(p, box) && even_stride(stride, block, &step)) {
       const T* base = ImageView<T>(p, image, box).base;
       const Matrix<T> columns = {base, p.image.channel, false}, rowwise = {base, step, true};
       if (step == 1 && columns.usable(rows, chunk.depth)) return columns;
-      if (p.image.channel == 1 && step > 0 && rowwise.usable(rows, chunk.depth)) return rowwise;
+      if (p.image.channel == 1 && rowwise.usable(rows, chunk.depth)) return rowwise;
     }
     T* buffer = static_cast<T*>(scratch(buffer_slot, rows * chunk.depth * sizeof(T)));
     if (!buffer) return {nullptr, 0, false};
@@ -269,20 +256,12 @@ class Im2col final : public Algorithm {
     const T* image = static_cast<const T*>(o.image.data) + p.image.offset + g * p.image.group;
     const T* kernel = packed ? nullptr : static_cast<const T*>(o.kernel.data) + p.kernel.offset + g * p.kernel.group;
     const T* bias = p.bias_per_output && o.bias ? static_cast<const T*>(o.bias) + g * outputs : nullptr;
-    const auto corner = [&](const Problem::Result& view) {
-      ptrdiff_t at = view.offset + g * view.group + block.start[0] * view.batch;
-      for (int a = 0; a < CK_MAX_SPATIAL; ++a) at += block.start[a + 1] * view.axis[a];
-      return at;
-    };
-    const auto steps = [&](const Problem::Result& v) {
-      const ptrdiff_t stride[4] = {v.batch, v.axis[0], v.axis[1], v.axis[2]};
-      return even_stride(stride, block);
-    };
     // The sums lie in the result where BLAS can address it there: by pixel, or by output.
-    T* result = static_cast<T*>(o.result.data) + corner(p.result);
-    const ptrdiff_t pixel = steps(p.result);
-    const bool by_output = p.result.output == 1 && Matrix<T>{result, pixel, false}.usable(outputs, rows);
-    const bool by_pixel = !by_output && pixel == 1 && Matrix<T>{result, p.result.output, false}.usable(rows, outputs);
+    T* result = static_cast<T*>(o.result.data) + first_output(p.result, g, block);
+    ptrdiff_t pixel;
+    const bool even = even_stride(p.result, block, &pixel);
+    const bool by_output = even && p.result.output == 1 && Matrix<T>{result, pixel, false}.usable(outputs, rows);
+    const bool by_pixel = even && !by_output && pixel == 1 && Matrix<T>{result, p.result.output, false}.usable(rows, outputs);
     T* c = by_output || by_pixel ? result : static_cast<T*>(scratch(sums_slot, rows * outputs * sizeof(T)));
     if (!c) return false;
     const int64_t ldc = by_output ? pixel : by_pixel ? p.result.output : rows;
@@ -307,11 +286,7 @@ class Im2col final : public Algorithm {
     }
     if (c == result && !o.residual.data && !spec_.clamp) return true;
     for (int64_t line = 0; line < block.lines(); ++line) {
-      Block one = block;
-      one.start[2] += line % block.extent[2];
-      one.start[1] += line / block.extent[2] % block.extent[1];
-      one.start[0] += line / (block.extent[2] * block.extent[1]);
-      finish_line(p, o, g, one, c + line * block.extent[3] * (by_output ? ldc : 1), ldc, by_output);
+      finish_line(p, o, g, line_of(block, line), c + line * block.extent[3] * (by_output ? ldc : 1), ldc, by_output);
     }
     return true;
   }
@@ -320,8 +295,7 @@ class Im2col final : public Algorithm {
   void finish_line(const Problem& p, const ck_operands& o, int64_t g, const Block& line, const T* c, int64_t ldc,
                    bool by_output) const {
     const auto view = [&](auto* data, const Problem::Result& v) {
-      data += v.offset + g * v.group + line.start[0] * v.batch;
-      for (int a = 0; a < CK_MAX_SPATIAL; ++a) data += line.start[a + 1] * v.axis[a];
+      data += first_output(v, g, line);
       return by_output ? MatrixView<std::remove_reference_t<decltype(*data)>>{data, v.axis[2], v.output}
                        : MatrixView<std::remove_reference_t<decltype(*data)>>{data, v.output, v.axis[2]};
     };

@@ -67,6 +67,8 @@ struct Blocks {
 
   explicit Blocks(const Problem& p)
       : full{p.batch, p.axis[0].out, p.axis[1].out, p.axis[2].out}, piece{1, 1, 1, 1} {}
+  // Not inlined: GCC 12 at -O2 moves loads of piece[] out of loops that write piece[d] (right with -fno-tree-loop-im).
+  __attribute__((noinline)) void set(int d, int64_t extent) { piece[d] = extent; }
   int64_t pieces(int d) const { return ceil_div(full[d], piece[d]); }
   int64_t count() const { return pieces(0) * pieces(1) * pieces(2) * pieces(3); }
   int64_t rows() const { return piece[0] * piece[1] * piece[2] * piece[3]; }
@@ -81,6 +83,39 @@ struct Blocks {
     return b;
   }
 };
+
+// Whether consecutive outputs (b,z,y,x) of a block lie `step` apart throughout, given each dimension's stride.
+inline bool even_stride(const ptrdiff_t (&stride)[4], const Block& block, ptrdiff_t* step) {
+  int64_t run = 1;
+  *step = 1;
+  for (int d = 3; d >= 0; --d) {
+    if (block.extent[d] == 1) continue;
+    if (run == 1) *step = stride[d];
+    else if (stride[d] != *step * run) return false;
+    run *= block.extent[d];
+  }
+  return true;
+}
+
+inline bool even_stride(const Problem::Result& view, const Block& block, ptrdiff_t* step) {
+  return even_stride({view.batch, view.axis[0], view.axis[1], view.axis[2]}, block, step);
+}
+
+// The i-th x line of a block, as a block; and where a block's first output lies in a result.
+inline Block line_of(const Block& block, int64_t i) {
+  Block line = block;
+  line.start[2] += i % block.extent[2];
+  line.start[1] += i / block.extent[2] % block.extent[1];
+  line.start[0] += i / (block.extent[2] * block.extent[1]);
+  line.extent[0] = line.extent[1] = line.extent[2] = 1;
+  return line;
+}
+
+inline ptrdiff_t first_output(const Problem::Result& view, int64_t group, const Block& block) {
+  ptrdiff_t at = view.offset + group * view.group + block.start[0] * view.batch;
+  for (int a = 0; a < CK_MAX_SPATIAL; ++a) at += block.start[a + 1] * view.axis[a];
+  return at;
+}
 
 // The part of the padded image that a block's outputs read in a chunk.
 inline Box touched(const Problem& p, const Block& block, const Chunk& chunk) {
