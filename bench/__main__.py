@@ -10,9 +10,10 @@ from pathlib import Path
 from typing import Any
 
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn
 
-from . import check, compare, picture, report, rounds, shapes
+from . import check, compare, picture, report, results, rounds, shapes
 from .peers import PEERS
 from .pool import Others, WorkerDiedError, workers
 from .results import Row
@@ -29,9 +30,12 @@ def parser() -> argparse.ArgumentParser:
     tool.add_argument(
         "--peers", default=None, help=f"of {','.join(PEERS)}; all installed ones by default; none: no peers"
     )
+    tool.add_argument("--without", default="", metavar="A,B", help="contestants to leave out, e.g. openvino NHWC")
     tool.add_argument("--algorithms", action="store_true", help="race each of our algorithms by name, too")
-    tool.add_argument("--direction", choices=[*check.DIRECTIONS, "all"], default=None, help="forward by default")
-    tool.add_argument("--dtype", choices=["float32", "float64"], default=None, help="float32 by default")
+    tool.add_argument(
+        "--direction", choices=[*check.DIRECTIONS, "all"], default=None, help="forward by default; --check: all"
+    )
+    tool.add_argument("--dtype", choices=["float32", "float64"], default="float32")
     tool.add_argument("--threads", type=int, default=2, help="threads of every contestant (2)")
     tool.add_argument("--seconds", type=float, default=6.0, help="budget of a shape's rounds (6)")
     tool.add_argument("--burst", type=float, default=4.0, help="least milliseconds of a sample (4)")
@@ -62,7 +66,6 @@ def progress(console: Console) -> Progress:
 def measure(console: Console, chosen: list[shapes.Shape], options: argparse.Namespace) -> dict[str, Any]:
     """Race every shape in every wanted direction; return what goes into the JSON file."""
     directions = check.DIRECTIONS if options.direction == "all" else (options.direction or "forward",)
-    dtype = options.dtype or "float32"
     seconds, least = (0.0, 2) if options.smoke else (options.seconds, 5)
     rows: list[Row] = []
     names = ["ours", *chosen_peers(options.peers, options.smoke)]
@@ -73,7 +76,7 @@ def measure(console: Console, chosen: list[shapes.Shape], options: argparse.Name
         versions = {"convkern" if name == "ours" else name: version for name, version in versions.items()}
         report.machine(console, about, versions)
         for name, reason in missing.items():
-            console.print(f"[yellow]{name} is not here: {reason}[/]", highlight=False)
+            console.print(f"[yellow]{name} is not here: {escape(reason)}[/]", highlight=False)
         others = Others(handles)
         known = set(missing)
         with progress(console) as bar:
@@ -85,23 +88,25 @@ def measure(console: Console, chosen: list[shapes.Shape], options: argparse.Name
             for direction in directions:
                 for shape in [shape.towards(direction) for shape in chosen]:
                     bar.update(task, description=f"{direction} {shape.text}", refresh=True)
-                    spec = shape.spec(direction, dtype)
+                    spec = shape.spec(direction, options.dtype)
                     entries, skipped = rounds.enter(handles, spec, options.algorithms, missing)
+                    entries = [e for e in entries if e.name not in options.without.split(",")]
                     for name in set(missing) - known:
-                        bar.console.print(f"[red]{name} is gone: {missing[name]}[/]", highlight=False)
+                        bar.console.print(f"[red]{name} is gone: {escape(missing[name])}[/]", highlight=False)
                     known = set(missing)
                     others.share()
                     bandwidths = rounds.race(entries, spec.bytes, seconds, least, options.burst / 1e3, tick)
                     taken = {e.name: {"note": e.note, "seconds": e.seconds, "peaks": e.peaks} for e in entries}
                     row: Row = {
                         "shape": shape.text, "group": shape.group or "-", "each": shape.each, "mean": shape.mean,
-                        "by_call": shape.by_call, "direction": direction, "dtype": dtype, "flops": spec.flops,
+                        "by_call": shape.by_call, "direction": direction, "dtype": options.dtype, "flops": spec.flops,
                         "bytes": spec.bytes, "bandwidths": bandwidths, "skipped": skipped, "contestants": taken,
                         "others": others.share(),
                     }  # fmt: skip
                     rows.append(row)
                     bar.console.print(report.finished(row), highlight=False)
                     tick(0.0)
+    results.raise_peak(about, rows)
     stated = {key: str(value) if isinstance(value, Path) else value for key, value in vars(options).items()}
     stamp = time.strftime("%Y-%m-%dT%H:%M:%S%z")
     return {
@@ -117,7 +122,6 @@ def run(options: argparse.Namespace, console: Console) -> int:
         chosen = shapes.select(shapes.read(options.shapes), options.only, options.group)
     if options.check:
         wanted = check.DIRECTIONS if options.direction in (None, "all") else (options.direction,)
-        dtypes = (options.dtype,) if options.dtype else ("float32", "float64")
         with progress(console) as bar:
             task = bar.add_task("", total=len(chosen) * len(wanted))
 
@@ -126,16 +130,16 @@ def run(options: argparse.Namespace, console: Console) -> int:
                 bar.advance(task)
                 bar.refresh()
 
-            return 1 if check.check(bar.console, chosen, wanted, dtypes, tick) else 0
-    results = measure(console, chosen, options)
+            return 1 if check.check(bar.console, chosen, wanted, options.dtype, tick) else 0
+    measured = measure(console, chosen, options)
     for path in filter(None, (options.json, options.picture)):
         path.parent.mkdir(parents=True, exist_ok=True)
     if options.json:
-        options.json.write_text(json.dumps(results) + "\n")
+        options.json.write_text(json.dumps(measured) + "\n")
     if options.picture:
-        picture.draw(results["rows"], results["machine"], options.picture)
-    report.show(console, results["rows"])
-    return 0 if all(row["contestants"] for row in results["rows"]) else 1
+        picture.draw(measured["rows"], measured["machine"], options.picture)
+    report.show(console, measured["rows"])
+    return 0 if all(row["contestants"] for row in measured["rows"]) else 1
 
 
 def main(arguments: list[str]) -> int:
@@ -153,7 +157,7 @@ def main(arguments: list[str]) -> int:
             return 0
         return run(parser().parse_args(arguments), console)
     except (ValueError, OSError, WorkerDiedError) as error:
-        console.print(f"[red]{error}[/]", highlight=False, markup=True)
+        console.print(f"[red]{escape(str(error))}[/]", highlight=False)
         return 2
 
 

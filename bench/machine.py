@@ -81,8 +81,9 @@ def describe(threads: int) -> dict[str, Any]:
         for count in (1, threads):
             _core.set_num_threads(count)
             meters = Meters(dtype)
-            for _ in range(10):
+            for _ in range(15):
                 keep(f"fma {dtype} {count}", meters.peak())
+                time.sleep(5e-3)
     meters = Meters()
     for _ in range(3):
         keep("copy", meters.bandwidth(FAR))

@@ -8,6 +8,7 @@ from typing import Any
 
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from .results import (
@@ -162,7 +163,7 @@ def show(console: Console, rows: list[Row]) -> None:
     for (name, reason), shapes in odd.items():
         where = f"{len(shapes)} shapes" if len(shapes) > 3 else "; ".join(shapes)
         loud = "red" if "something else" in reason or "Error" in reason else "dim"
-        console.print(f"[{loud}]{name} left out: {reason} ({where})[/]", highlight=False)
+        console.print(f"[{loud}]{name} left out: {escape(reason)} ({where})[/]", highlight=False)
 
 
 def finished(row: Row) -> str:

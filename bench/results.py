@@ -23,6 +23,15 @@ def machine_line(about: dict[str, Any]) -> str:
     return f"{library}, {about['isa']}, {about['threads']} threads, {about['cpu']['model']}"
 
 
+def raise_peak(about: dict[str, Any], rows: list[Row]) -> None:
+    """Let the machine's FMA peak be the best a race has seen: the cores may have been slower at the start."""
+    for row in rows:
+        key = f"fma {row['dtype']} {about['threads']}"
+        for taken in row["contestants"].values():
+            if taken["peaks"]:
+                about["peak"][key] = max(about["peak"][key], float(np.median(taken["peaks"])))
+
+
 def low(samples: Iterable[float]) -> float:
     """Return the lower quartile: steady, and blind to whatever else the machine did now and then."""
     return float(np.quantile(list(samples), 0.25))

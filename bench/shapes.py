@@ -78,6 +78,6 @@ def select(shapes: list[Shape], only: str | None = None, group: str | None = Non
     """Keep the shapes whose descriptor contains `only` and whose class name contains `group`."""
     kept = [s for s in shapes if (only or "") in s.text and (group or "") in s.group]
     if not kept:
-        groups = ", ".join(dict.fromkeys(s.group for s in shapes))
+        groups = "; ".join(dict.fromkeys(s.group for s in shapes))
         raise ValueError(f"no shape matches only={only!r}, class={group!r}; the classes are: {groups}")
     return kept
