@@ -1,6 +1,5 @@
 from typing import Any, TypedDict
 
-import numpy as np
 from numpy.typing import NDArray
 
 Array = NDArray[Any]
@@ -35,7 +34,7 @@ class Plan:
         groups: int,
         ci: int,
         co: int,
-        input: Extents,
+        input: Extents,  # noqa: A002
         output: Extents,
         kernel: Extents,
         stride: Extents,

@@ -10,11 +10,9 @@ It knows a Spec and a Machine; it reads no arrays and measures nothing.
 import math
 
 from . import _core
-from .config import DEFAULT_WORKSPACE, DEFAULTS, Settings, fork_safe_lock
+from .config import DEFAULT_WORKSPACE, DEFAULTS, Settings
 from .machine import Machine
 from .spec import DTYPES, Spec
-
-_isa_lock = fork_safe_lock()
 
 
 class Algorithm:
@@ -54,33 +52,26 @@ class Algorithm:
         """
         spec = spec.unbordered()
         limit = DEFAULT_WORKSPACE if settings.max_workspace is None else settings.max_workspace
-        with _isa_lock:  # the ISA of a plan is the process's at the time it is made
-            outside = _core.get_isa()
-            try:
-                if settings.isa is not None:
-                    _core.set_isa(settings.isa)
-                return _core.Plan(
-                    self.name,
-                    spec.direction,
-                    spec.dtype,
-                    spec.n,
-                    spec.groups,
-                    spec.ci,
-                    spec.co,
-                    spec.input,
-                    spec.output,
-                    spec.kernel,
-                    spec.stride,
-                    spec.dilation,
-                    tuple(low for low, _ in spec.padding),
-                    spec.padding_mode,
-                    spec.channels_last,
-                    spec.clamp,
-                    limit,
-                )
-            finally:
-                if settings.isa is not None:
-                    _core.set_isa(outside)
+        return _core.Plan(
+            self.name,
+            spec.direction,
+            spec.dtype,
+            spec.n,
+            spec.groups,
+            spec.ci,
+            spec.co,
+            spec.input,
+            spec.output,
+            spec.kernel,
+            spec.stride,
+            spec.dilation,
+            tuple(low for low, _ in spec.padding),
+            spec.padding_mode,
+            spec.channels_last,
+            spec.clamp,
+            limit,
+            settings.isa,
+        )
 
 
 def unit(spec: Spec) -> float:

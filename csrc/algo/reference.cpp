@@ -122,29 +122,6 @@ class Reference final : public Algorithm {
 }  // namespace
 
 template <class T>
-void fill_with_bias(const ck_spec& spec, const ck_operands& o) {
-  const int64_t channels = spec.direction == CK_FORWARD ? spec.co : spec.ci;
-  const int64_t* extent = spec.direction == CK_FORWARD ? spec.out : spec.in;
-  const T* bias = static_cast<const T*>(o.bias);
-  const T* residual = static_cast<const T*>(o.residual.data);
-  const auto at = [](const ck_array& a, int64_t n, int64_t c, int64_t z, int64_t y, int64_t x) {
-    return n * a.stride[0] + c * a.stride[1] + z * a.stride[2] + y * a.stride[3] + x * a.stride[4];
-  };
-  parallel_for(spec.n * channels, num_threads(), [&](int64_t task, int) {
-    const int64_t n = task / channels, c = task % channels;
-    for (int64_t z = 0; z < extent[0]; ++z)
-      for (int64_t y = 0; y < extent[1]; ++y)
-        for (int64_t x = 0; x < extent[2]; ++x) {
-          double sum = bias ? static_cast<double>(bias[c]) : 0.0;
-          if (residual) sum += residual[at(o.residual, n, c, z, y, x)];
-          static_cast<T*>(o.result.data)[at(o.result, n, c, z, y, x)] = epilogue<T>(spec, sum);
-        }
-  });
-}
-template void fill_with_bias<float>(const ck_spec&, const ck_operands&);
-template void fill_with_bias<double>(const ck_spec&, const ck_operands&);
-
-template <class T>
 std::unique_ptr<Algorithm> make_reference(const ck_spec& spec, const Kernels<T>&, const char**) {
   return std::make_unique<Reference<T>>(spec);
 }
