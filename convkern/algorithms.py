@@ -115,7 +115,7 @@ class Direct(Algorithm):
     name = "direct"
 
     def error(self, spec: Spec) -> float:
-        return unit(spec) * (8 + math.sqrt(spec.terms))
+        return unit(spec) * (8 + 2 * math.sqrt(spec.terms))
 
     def cost(self, spec: Spec, machine: Machine, *, planned: bool, threads: int) -> float:
         rows, columns, depth = products(spec)
@@ -137,7 +137,7 @@ class Im2col(Algorithm):
     name = "im2col"
 
     def error(self, spec: Spec) -> float:
-        return unit(spec) * (8 + math.sqrt(spec.terms))
+        return unit(spec) * (8 + 2 * math.sqrt(spec.terms))
 
     def cost(self, spec: Spec, machine: Machine, *, planned: bool, threads: int) -> float:
         rows, columns, depth = products(spec)

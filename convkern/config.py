@@ -39,7 +39,7 @@ class Settings(NamedTuple):
         )
 
 
-DEFAULTS = Settings()
+DEFAULTS: Settings = Settings()
 _settings: ContextVar[Settings] = ContextVar("convkern", default=DEFAULTS)
 current = _settings.get
 

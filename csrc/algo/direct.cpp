@@ -348,7 +348,8 @@ class Direct final : public Algorithm {
 }  // namespace
 
 template <class T>
-std::unique_ptr<Algorithm> make_direct(const ck_spec& spec, const Kernels<T>& kernels, const char**) {
+std::unique_ptr<Algorithm> make_direct(const ck_spec& spec, const Kernels<T>& kernels, const char** reason) {
+  if (phase_count(spec) > most_phases) return *reason = "the stride has too many phases", nullptr;
   return std::make_unique<Direct<T>>(spec, kernels);
 }
 template std::unique_ptr<Algorithm> make_direct(const ck_spec&, const Kernels<float>&, const char**);

@@ -316,6 +316,7 @@ class Im2col final : public Algorithm {
 template <class T>
 std::unique_ptr<Algorithm> make_im2col(const ck_spec& spec, const Kernels<T>& kernels, const char** reason) {
   if (!blas_sgemm || !blas_dgemm) return *reason = "no BLAS has been set", nullptr;
+  if (phase_count(spec) > most_phases) return *reason = "the stride has too many phases", nullptr;
   const Problem p = lower(spec, canonical_operands(spec), 0);
   if (p.outputs > INT_MAX || p.depth() / std::max<int64_t>(1, p.channels) > INT_MAX)
     return *reason = "BLAS takes 32-bit sizes only", nullptr;
