@@ -18,6 +18,8 @@ from .peers import PEERS
 from .pool import Others, WorkerDiedError, workers
 from .results import Row
 
+WIDTH = 170  # columns the tables need, in a file or a terminal
+
 
 def parser() -> argparse.ArgumentParser:
     tool = argparse.ArgumentParser(
@@ -143,10 +145,9 @@ def run(options: argparse.Namespace, console: Console) -> int:
 
 
 def main(arguments: list[str]) -> int:
-    # Wide enough for the tables when the output is a file or a narrow terminal.
     console = Console()
-    if console.width < 150:
-        console = Console(width=150)
+    if console.width < WIDTH:
+        console = Console(width=WIDTH)
     try:
         if arguments[:1] == ["compare"]:
             files = argparse.ArgumentParser(prog="python -m bench compare", description=compare.__doc__)

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Callable
+from functools import partial
+from typing import Any
 
 import numpy as np
 
@@ -65,26 +67,28 @@ def torch_contestants(case: Case, threads: int) -> Factories:
         bias = None if case.bias is None else torch.from_numpy(case.bias)
         even = all(lo == hi for lo, hi in s.padding)
         low = [lo for lo, _ in s.padding]
+        run: Callable[[], Any]
+        part = None  # which of backward's results is asked for
         if s.direction != "forward":
             if not even:
                 raise SkipError("backward takes symmetric padding only")
-            grad = tensor(case.grad)
-            wanted = [s.direction == "grad_input", s.direction == "grad_weight", False]
-            tail = (None, s.stride, low, s.dilation, False, [0] * rank, s.groups, wanted)
-
-            def run() -> torch.Tensor:
-                return torch.ops.aten.convolution_backward(grad, x, weight, *tail)[wanted.index(True)]
+            part = 0 if s.direction == "grad_input" else 1
+            wanted = [part == 0, part == 1, False]
+            settings = (None, s.stride, low, s.dilation, False, [0] * rank, s.groups, wanted)
+            backward = torch.ops.aten.convolution_backward.default
+            run = partial(backward, tensor(case.grad), x, weight, *settings)
         else:
-            convolve = getattr(functional, f"conv{rank}d")
+            forward = partial(
+                getattr(functional, f"conv{rank}d"), stride=s.stride, dilation=s.dilation, groups=s.groups
+            )
             sides = [side for pair in reversed(s.padding) for side in pair]
+            if even:
+                run = partial(forward, x, weight, bias, padding=low)
+            else:
+                run = lambda: forward(functional.pad(x, sides), weight, bias)  # noqa: E731
 
-            def run() -> torch.Tensor:
-                image = x if even else functional.pad(x, sides)
-                return convolve(image, weight, bias, s.stride, low if even else 0, s.dilation, s.groups)
-
-        mode = torch.inference_mode()
-        mode.__enter__()  # for the life of the process
-        return Contestant(run, lambda: run().numpy())
+        torch.inference_mode().__enter__()  # for the life of the process
+        return Contestant(run, lambda: (run() if part is None else run()[part]).numpy())
 
     return {"torch NCHW": lambda: build(False), "torch NHWC": lambda: build(True)}
 

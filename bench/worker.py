@@ -5,7 +5,7 @@ Started as `python -m bench.worker PEER THREADS`; the parent's side is pool.py. 
     {"do": "hello"}                               -> version, or "missing"
     {"do": "machine"}                             -> what machine.describe says ("ours" only)
     {"do": "prepare", "spec", "algorithms", "folder"} -> per contestant: seconds a call and its result's file, or "skip"
-    {"do": "time", "name", "calls"}               -> seconds a call; "ours": the FMA peak just before and after
+    {"do": "time", "name", "calls"}               -> seconds a call; "ours": the FMA peak beside them
     {"do": "bandwidth", "footprint"} -> bytes a second of a copy touching that many bytes ("ours" only)
 
 After each burst the process waits until its own thread pool has gone to sleep before it answers, so that no spinning
@@ -124,7 +124,7 @@ class Worker:
         else:
             before = self.meters.peak()
             reply["seconds"] = burst(contestant, calls)
-            reply["peak"] = (before + self.meters.peak()) / 2
+            reply["peak"] = max(before, self.meters.peak())  # an interruption can only lower it
         reply["settled"] = quiet()
         return reply
 
