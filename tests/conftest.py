@@ -1,0 +1,26 @@
+"""What every test shares: the hypothesis profile, and the library's settings put back after each test."""
+
+import os
+import sys
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, settings
+
+sys.path.insert(0, str(Path(__file__).parent))  # oracle and problems are plain modules beside the tests
+
+COMMON = {"deadline": None, "suppress_health_check": [HealthCheck.too_slow, HealthCheck.data_too_large]}
+settings.register_profile("ci", derandomize=True, max_examples=200, database=None, **COMMON)
+settings.register_profile("explore", max_examples=2000, **COMMON)
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci"))
+
+
+@pytest.fixture(autouse=True)
+def settings_restored():
+    """Threads and ISA are process-wide: a test that fails half-way must not change the next one."""
+    from convkern import _core
+
+    threads, isa = _core.get_num_threads(), _core.get_isa()
+    yield
+    _core.set_num_threads(threads)
+    _core.set_isa(isa)

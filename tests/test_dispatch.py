@@ -1,0 +1,149 @@
+"""Which algorithm is chosen and why: golden choices for named layers, and an explain() that tells it all."""
+
+import math
+from dataclasses import replace
+
+import numpy as np
+import problems
+import pytest
+from hypothesis import given
+from strategies import specs
+
+import convkern
+from convkern import _core
+from convkern.algorithms import ALGORITHMS, BY_NAME
+from convkern.config import Settings
+from convkern.dispatch import choose, explain_spec
+from convkern.machine import MACHINES, this_machine
+from convkern.spec import Spec
+
+# layer: (descriptor, choice with packed weights, choice of a one-shot call), on two threads of each machine named
+GOLDEN = {
+    "resnet 3x3 of 56": ("1,64,56x56->64 3x3 p1", "direct", "direct"),
+    "resnet 3x3 of 28": ("1,128,28x28->128 3x3 p1", "direct", "direct"),
+    "resnet 3x3 of 14": ("1,256,14x14->256 3x3 p1", "direct", "direct"),
+    "resnet 3x3 of 7": ("1,512,7x7->512 3x3 p1", "direct", "direct"),
+    "resnet stem": ("1,3,224x224->64 7x7 s2 p3", "direct", "direct"),
+    "alexnet stem": ("1,3,227x227->96 11x11 s4", "direct", "direct"),
+    "bottleneck 1x1": ("1,1024,14x14->256 1x1", "direct", "direct"),
+    "downsampling 1x1": ("1,256,56x56->512 1x1 s2", "direct", "direct"),
+    "grouped": ("1,96,27x27->256 5x5 p2 g2", "direct", "direct"),
+    "dilated": ("1,256,33x33->256 3x3 p6 d6", "direct", "direct"),
+    "depthwise": ("nhwc 1,144,56x56->144 3x3 p1 s2 g144", "direct", "direct"),
+    "patches": ("1,3,224x224->768 16x16 s16", "direct", "direct"),
+    "lenet": ("1,1,28x28->6 5x5 p2", "direct", "direct"),
+    "video": ("1,64,8x28x28->128 3x3x3 p1", "direct", "direct"),
+    "causal audio": ("1,64,16000->128 2 d4", "direct", "direct"),
+}
+machines = pytest.mark.parametrize("machine", [MACHINES["avx512"], MACHINES["avx2"]], ids=lambda m: m.isa)
+
+
+@machines
+@pytest.mark.parametrize("layer", GOLDEN)
+def test_golden_choices(layer, machine):
+    line, planned, one_shot = GOLDEN[layer]
+    spec = Spec.parse(line)
+    assert choose(spec, machine=machine, planned=True, threads=2) == planned
+    assert choose(spec, machine=machine, planned=False, threads=2) == one_shot
+
+
+@given(specs())
+def test_the_choice_is_supported_and_the_least_costly(spec):
+    machine = MACHINES["avx2"]
+    for planned in (False, True):
+        name = choose(spec, machine=machine, planned=planned, threads=2)
+        fit = [a for a in ALGORITHMS if a.supports(spec) is None]
+        assert BY_NAME[name] in fit
+        assert not BY_NAME[name].oracle or all(a.oracle for a in fit)
+        cost = BY_NAME[name].cost(spec, machine, planned=planned, threads=2)
+        assert all(cost <= a.cost(spec, machine, planned=planned, threads=2) for a in fit if not a.oracle)
+
+
+@given(specs())
+def test_costs_are_sensible_numbers(spec):
+    for machine in MACHINES.values():
+        for algorithm in ALGORITHMS:
+            once = algorithm.cost(spec, machine, planned=True, threads=1)
+            assert 0 < once < math.inf
+            assert algorithm.cost(spec, machine, planned=False, threads=1) >= once
+            assert algorithm.cost(replace(spec, n=64 * spec.n), machine, planned=True, threads=1) >= once
+
+
+@given(specs())
+def test_explain_has_a_row_for_every_algorithm(spec):
+    explanation = explain_spec(spec)
+    assert tuple(row.algorithm for row in explanation.rows) == _core.algorithms()
+    assert [row.algorithm for row in explanation.rows if row.chosen] == [explanation.chosen]
+    text = str(explanation)
+    assert str(spec) in text
+    assert explanation.isa == _core.get_isa()
+    for row in explanation.rows:
+        line = next(line for line in text.splitlines() if row.algorithm in line.replace("*", "").split()[:1])
+        if row.reason is None:
+            assert row.seconds > 0
+            assert row.workspace >= 0
+            assert 0 < row.error < 1
+            assert line.startswith("*") == row.chosen
+        else:
+            assert row.reason in line
+            assert not row.chosen
+    chosen = next(row for row in explanation.rows if row.chosen)
+    usable = [row for row in explanation.rows if row.reason is None and not BY_NAME[row.algorithm].oracle]
+    assert chosen.seconds == min(row.seconds for row in usable)
+
+
+def test_explain_is_what_the_call_and_the_plan_do():
+    x, w = np.ones((1, 16, 20, 20), np.float32), np.ones((32, 16, 3, 3), np.float32)
+    plan = convkern.plan(x.shape, w, padding=1)
+    assert plan.explain().chosen == plan.algorithm
+    assert convkern.explain(x.shape, w.shape, padding=1).chosen in _core.algorithms()
+    assert str(plan.explain().spec) == str(plan.spec) == "1,16,20x20->32 3x3 p1"
+
+
+def test_explain_in_a_notebook():
+    html = convkern.explain((1, 16, 20, 20), (32, 16, 3, 3))._repr_html_()
+    assert html.startswith("<table")
+    assert html.endswith("</table>")
+    assert all(name in html for name in _core.algorithms())
+    assert "-&gt;" in html
+    assert "->" not in html
+
+
+@pytest.mark.parametrize("name", _core.algorithms())
+def test_a_named_algorithm_is_used(name):
+    x, w = np.ones((1, 4, 9, 9), np.float32), np.ones((6, 4, 3, 3), np.float32)
+    assert convkern.plan(x.shape, w, algorithm=name).algorithm == name
+    with convkern.config(algorithm=name):
+        assert convkern.plan(x.shape, w).algorithm == name
+        assert convkern.explain(x.shape, w.shape).chosen == name
+        assert convkern.plan(x.shape, w, algorithm="reference").algorithm == "reference"
+
+
+def test_a_limit_is_given_as_the_reason():
+    spec = Spec.parse("1,64,56x56->64 3x3 p1")
+    rows = {row.algorithm: row for row in explain_spec(spec, Settings(max_workspace=0)).rows}
+    assert "workspace" in rows["im2col"].reason
+    assert rows["reference"].reason is None
+    with pytest.raises(ValueError, match=r"im2col.*workspace"):
+        choose(spec, Settings(algorithm="im2col", max_workspace=0))
+
+
+def test_strict_leaves_out_what_mixes_neighbouring_outputs():
+    for line in problems.LARGER:
+        name = choose(Spec.parse(line), Settings(accuracy="strict"))
+        assert BY_NAME[name].windowed
+
+
+def test_the_choice_does_not_depend_on_the_threads_of_the_moment():
+    names = set()
+    for threads in (1, 2, 16):
+        convkern.set_num_threads(threads)
+        names.add(tuple(convkern.explain((1, 8, size, size), (8, 8, 3, 3)).chosen for size in (4, 16, 64, 256)))
+    assert len(names) == 1
+
+
+def test_every_isa_of_this_machine_has_its_constants():
+    for isa in _core.supported_isas():
+        machine = this_machine(isa)
+        assert machine.isa == isa
+        assert 0 < machine.l1 <= machine.l2 <= machine.l3

@@ -1,0 +1,88 @@
+"""Every algorithm on every ISA over the problems of problems.py, in both layouts, dtypes and all directions.
+
+Small integers have one right answer in float32 whatever the order of summation, so these algorithms are compared for
+equality; random data must stay within the error the algorithm states. A new row of algo/list.inc is tested unedited.
+"""
+
+import numpy as np
+import problems
+import pytest
+from problems import DIRECTIONS, core_plan, data, results, variants
+
+from convkern import _core, algorithms
+
+pytestmark = pytest.mark.grid
+EXACT = {"reference", "direct", "im2col"}  # sums of products and nothing else
+STATED = {algorithm.name: algorithm for algorithm in algorithms.ALGORITHMS}
+FORMS = [(a, i) for a in _core.algorithms() for i in _core.supported_isas()]
+# The reference's plain loops use no kernel, so one ISA stands for all where problems are large.
+FAST_FORMS = [(a, i) for a, i in FORMS if a != "reference" or i == _core.supported_isas()[0]]
+
+
+def forms(pairs):
+    return pytest.mark.parametrize(("algorithm", "isa"), pairs, ids=[f"{a}-{i}" for a, i in pairs])
+
+
+directions = pytest.mark.parametrize("direction", DIRECTIONS)
+
+
+def check(line, direction, algorithm, isa, kind):
+    image, weight, right = data(line, direction, kind)
+    ran = 0
+    for spec in variants(line, direction):
+        if STATED[algorithm].supports(spec) is not None:
+            continue
+        for got in results(spec, algorithm, isa, image, weight):
+            assert got.dtype == spec.dtype
+            assert got.shape == right.shape
+            if kind is problems.integers and algorithm in EXACT:
+                np.testing.assert_array_equal(got, right, err_msg=str(spec))
+            else:
+                bound = STATED[algorithm].error(spec) * np.abs(right).max()
+                np.testing.assert_allclose(got, right, rtol=0, atol=bound, err_msg=str(spec))
+            ran += 1
+    if not ran:
+        pytest.skip(f"{algorithm} does not do {line} {direction}")
+
+
+@forms(FORMS)
+@directions
+@pytest.mark.parametrize("line", problems.GRID)
+def test_integers(line, direction, algorithm, isa):
+    check(line, direction, algorithm, isa, problems.integers)
+
+
+@forms(FAST_FORMS)
+@directions
+@pytest.mark.parametrize("line", problems.LARGER)
+def test_random_numbers_within_the_stated_error(line, direction, algorithm, isa):
+    check(line, direction, algorithm, isa, problems.uniform)
+
+
+def test_stated_errors_are_tight_enough_to_mean_something():
+    for line in problems.LARGER:
+        for direction in DIRECTIONS:
+            for spec in variants(line, direction):
+                limit = 1e-4 if spec.dtype == "float32" else 1e-12
+                errors = {name: a.error(spec) for name, a in STATED.items() if a.supports(spec) is None}
+                assert all(0 < error < limit for error in errors.values()), (str(spec), errors)
+
+
+def test_every_algorithm_of_the_core_is_described():
+    assert tuple(STATED) == _core.algorithms()
+    assert list(STATED)[-1] == "reference"
+
+
+def test_refused_problems_are_refused_by_the_core_too():
+    for line in problems.GRID[:40]:
+        for direction in DIRECTIONS:
+            for spec in variants(line, direction):
+                for name, algorithm in STATED.items():
+                    if algorithm.supports(spec) is not None:
+                        with pytest.raises(ValueError, match=name):
+                            core_plan(spec, name)
+
+
+def test_odd_is_among_the_isas_and_last():
+    assert _core.supported_isas()[-1] == "odd"
+    assert len(set(_core.supported_isas())) == len(_core.supported_isas()) >= 2

@@ -1,0 +1,96 @@
+"""NaN and Inf reach exactly the outputs whose window holds them; everything else keeps its value to the bit."""
+
+import numpy as np
+import pytest
+from problems import DIRECTIONS, data, expected, results, variants
+
+import convkern
+from convkern import _core, algorithms
+
+pytestmark = pytest.mark.grid  # cheap, and where a stray read is likeliest: sanitizers run these too
+STATED = {a.name: a for a in algorithms.ALGORITHMS}
+LINES = (
+    "1,3,9x11->5 3x3 p1",
+    "2,5,8x9->17 3x3 s2 p1",
+    "1,17,6x7->33 1x1",
+    "1,6,9x9->6 3x3 g6 p1",
+    "1,4,9x10->6 3x3 g2 d2 p2",
+    "1,2,7x8->3 3x3 p2 reflect",
+    "1,2,7x8->3 3x3 p2 circular",
+    "2,3,40->5 7 p3",
+    "1,2,4x5x6->3 3x3x3 p1",
+)
+
+
+def positions(array):
+    """Both corners, and one inside."""
+    return {0, array.size - 1, array.size // 2 + 1}
+
+
+@pytest.mark.parametrize("isa", _core.supported_isas())
+@pytest.mark.parametrize("algorithm", _core.algorithms())
+@pytest.mark.parametrize("direction", DIRECTIONS)
+@pytest.mark.parametrize("line", LINES)
+def test_reach(line, direction, algorithm, isa):
+    image, weight, right = data(line, direction)
+    for position in positions(image):
+        marked = np.zeros_like(image)
+        marked.flat[position] = 1
+        for spec in variants(line, direction):
+            if STATED[algorithm].supports(spec) is not None:
+                continue
+            reached = expected(spec, marked, np.ones_like(weight)) > 0
+            for value in (np.nan, np.inf):
+                spoiled = image.copy()
+                spoiled.flat[position] = value
+                for got in results(spec, algorithm, isa, spoiled, weight):
+                    # A weight of zero makes NaN of Inf, so "not finite" is what Inf promises as well.
+                    np.testing.assert_array_equal(~np.isfinite(got), reached, err_msg=f"{spec} {value}")
+                    np.testing.assert_array_equal(got[~reached], right[~reached], err_msg=f"{spec} {value}")
+
+
+@pytest.mark.parametrize("value", [np.inf, -np.inf])
+@pytest.mark.parametrize("algorithm", ["auto", *_core.algorithms()])
+def test_infinity_keeps_its_sign(algorithm, value):
+    x = np.ones((1, 3, 8, 8), np.float32)
+    x[0, 1, 4, 4] = value
+    y = convkern.conv2d(x, np.ones((4, 3, 3, 3), np.float32), padding=1, algorithm=algorithm)
+    assert (y[0, :, 3:6, 3:6] == value).all()
+    assert np.isfinite(y).sum() == y.size - 4 * 9
+
+
+@pytest.mark.parametrize("layout", ["NCHW", "NHWC"])
+@pytest.mark.parametrize("activation", [None, "relu", "relu6", (-1.0, 1.0)])
+@pytest.mark.parametrize("algorithm", ["auto", *_core.algorithms()])
+def test_nan_passes_through_activation_bias_and_residual(algorithm, activation, layout):
+    order = (0, 2, 3, 1) if layout == "NHWC" else (0, 1, 2, 3)
+    x = np.ones((1, 3, 6, 7), np.float32)
+    x[0, 0, 2, 3] = np.nan
+    w = np.ones((20, 3, 1, 1), np.float32)
+    bias = np.zeros(20, np.float32)
+    bias[5] = np.nan
+    residual = np.zeros((1, 20, 6, 7), np.float32)
+    residual[0, 7, 0, 6] = np.nan
+    y = convkern.conv2d(
+        x.transpose(order), w, bias, layout=layout, activation=activation, residual=residual.transpose(order),
+        algorithm=algorithm,
+    )  # fmt: skip
+    right = np.zeros((1, 20, 6, 7), bool)
+    right[:, :, 2, 3] = right[:, 5] = right[0, 7, 0, 6] = True
+    np.testing.assert_array_equal(np.isnan(y), right.transpose(order))
+
+
+@pytest.mark.parametrize("algorithm", ["auto", *_core.algorithms()])
+def test_nan_in_a_weight_spoils_its_own_output_channel(algorithm):
+    w = np.ones((5, 3, 3, 3), np.float32)
+    w[2, 1, 0, 0] = np.nan
+    y = convkern.conv2d(np.ones((2, 3, 6, 6), np.float32), w, algorithm=algorithm)
+    np.testing.assert_array_equal(np.isnan(y).all((0, 2, 3)), [False, False, True, False, False])
+    assert np.isfinite(np.delete(y, 2, axis=1)).all()
+
+
+@pytest.mark.parametrize("algorithm", ["auto", *_core.algorithms()])
+def test_overflow_to_infinity_is_not_hidden(algorithm):
+    x = np.full((1, 2, 5, 5), 3e38, np.float32)
+    y = convkern.conv2d(x, np.ones((3, 2, 1, 1), np.float32), algorithm=algorithm)
+    assert (y == np.inf).all()

@@ -1,0 +1,124 @@
+"""Plan: weights packed once, any direction, immutable, and the same numbers as the one-shot functions."""
+
+import numpy as np
+import pytest
+from problems import integers
+from views import DISGUISES
+
+import convkern
+from convkern import _core
+
+pytestmark = pytest.mark.grid  # cheap, and where a stray read is likeliest: sanitizers run these too
+algorithm_names = pytest.mark.parametrize("algorithm", ["auto", *_core.algorithms()])
+layouts = pytest.mark.parametrize("layout", ["NCHW", "NHWC"])
+SETTINGS = {"stride": (2, 1), "padding": ((1, 0), (2, 1)), "groups": 2}
+
+
+def operands(layout):
+    """x, w and the gradient of y, in the layout."""
+    x, w = integers((2, 6, 9, 8), 1), integers((20, 3, 3, 2), 2)
+    g = integers((2, 20, 4, 10), 3)
+    if layout == "NHWC":
+        x, g = np.moveaxis(x, 1, -1), np.moveaxis(g, 1, -1)
+    return [np.array(a, np.float32, order="C") for a in (x, w, g)]
+
+
+@layouts
+def test_plan_takes_a_residual_per_call(layout):
+    x = integers((2, 4, 8, 8) if layout == "NCHW" else (2, 8, 8, 4), 1).astype(np.float32)
+    w, bias = integers((20, 4, 3, 3), 2).astype(np.float32), integers(20, 3).astype(np.float32)
+    plan = convkern.plan(x.shape, w, bias, padding=1, layout=layout, activation="relu", residual=True)
+    for seed in (4, 5):
+        residual = integers((2, 20, 8, 8) if layout == "NCHW" else (2, 8, 8, 20), seed).astype(np.float32)
+        right = convkern.conv2d(x, w, bias, padding=1, layout=layout, activation="relu", residual=residual)
+        np.testing.assert_array_equal(plan(x, residual=residual), right)
+        out = np.empty_like(residual)
+        assert plan(x, out=out, residual=residual) is out
+        np.testing.assert_array_equal(out, right)
+
+
+def test_plan_keeps_its_weights_when_the_array_changes():
+    x, w = integers((1, 4, 8, 8), 1).astype(np.float32), integers((6, 4, 3, 3), 2).astype(np.float32)
+    plan = convkern.plan(x.shape, w)
+    before = plan(x)
+    w[:] = 0
+    np.testing.assert_array_equal(plan(x), before)
+    assert not convkern.conv2d(x, w).any()  # while a call sees the weights of the moment
+
+
+@algorithm_names
+@layouts
+@pytest.mark.parametrize("mode", ["zeros", "reflect"])
+def test_gradient_plans_equal_the_functions(mode, layout, algorithm):
+    x, w, g = operands(layout)
+    settings = {**SETTINGS, "layout": layout, "padding_mode": mode, "algorithm": algorithm}
+    plan = convkern.plan(x.shape, w, direction="grad_input", **settings)
+    np.testing.assert_array_equal(plan(g), convkern.conv_grad_input(g, w, x.shape, **settings))
+    plan = convkern.plan(x.shape, w, direction="grad_weight", **settings)
+    right = convkern.conv_grad_weight(g, x, w.shape, **settings)
+    np.testing.assert_array_equal(plan(x, grad=g), right)
+    out = np.empty_like(w)
+    assert plan(x, out, grad=g) is out
+    np.testing.assert_array_equal(out, right)
+
+
+@algorithm_names
+@layouts
+def test_transposed_plan_equals_the_function(layout, algorithm):
+    _, w, g = operands(layout)
+    bias = integers(6, 4).astype(np.float32)
+    settings = {"stride": 2, "padding": 1, "groups": 2, "output_padding": 1, "layout": layout, "activation": "relu"}
+    plan = convkern.plan(g.shape, w, bias, direction="transposed", algorithm=algorithm, **settings)
+    right = convkern.conv_transpose2d(g, w, bias, algorithm=algorithm, **settings)
+    assert plan.output_shape == right.shape
+    np.testing.assert_array_equal(plan(g), right)
+
+
+@algorithm_names
+@pytest.mark.parametrize("kind", DISGUISES)
+def test_inputs_of_any_memory_order(kind, algorithm):
+    x, w, _ = operands("NCHW")
+    right = convkern.plan(x.shape, w, algorithm=algorithm, **SETTINGS)(x)
+    disguised = convkern.plan(x.shape, DISGUISES[kind](w), algorithm=algorithm, **SETTINGS)
+    np.testing.assert_array_equal(disguised(DISGUISES[kind](x)), right)
+
+
+def test_a_plan_keeps_its_isa_and_limits():
+    x, w, _ = operands("NCHW")
+    for isa in _core.supported_isas():
+        with convkern.config(isa=isa):
+            plan = convkern.plan(x.shape, w, **SETTINGS)
+        assert plan.isa == isa
+        plan(x)
+        assert plan.isa == isa
+
+
+def test_a_plan_is_immutable_and_says_what_it_is():
+    x, w, _ = operands("NCHW")
+    plan = convkern.plan(x.shape, w, algorithm="direct", **SETTINGS)
+    for name in ("algorithm", "spec", "flops", "anything"):
+        with pytest.raises(AttributeError):
+            setattr(plan, name, 1)
+    assert "direct" in repr(plan)
+    assert str(plan.spec) in repr(plan)
+    assert plan.input_shape == (2, 6, 9, 8)
+    assert plan.output_shape == (2, 20, 4, 10)
+    assert plan.packed_bytes >= w.nbytes
+    assert plan.flops == 2 * (2 * 20 * 4 * 10) * (3 * 3 * 2)
+    assert plan.detail
+
+
+def test_a_gradient_plan_names_what_it_lacks_or_does_not_take():
+    x, w, g = operands("NCHW")
+    forward = convkern.plan(x.shape, w, **SETTINGS)
+    backward = convkern.plan(x.shape, w, direction="grad_weight", **SETTINGS)
+    with pytest.raises(TypeError, match="grad"):
+        forward(x, grad=g)
+    with pytest.raises(TypeError, match="grad"):
+        backward(x)
+    with pytest.raises(ValueError, match=r"grad.*shape"):
+        backward(x, grad=g[:1])
+    with pytest.raises(ValueError, match=r"direction.*sideways"):
+        convkern.plan(x.shape, w, direction="sideways")
+    with pytest.raises(ValueError, match="bias"):
+        convkern.plan(x.shape, w, np.ones(20, np.float32), direction="grad_input", **SETTINGS)
