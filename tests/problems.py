@@ -102,6 +102,18 @@ LARGER = (
     "1,12,9x10x11->20 3x3x3 p1",
 )
 
+# Sums and outputs of more than one cache block, and weights that outweigh the image.
+BLOCKED = (
+    "1,2048,3x4->20 1x1",
+    "1,512,5x5->24 3x3 p1",
+    "1,1,3000->3 2400",
+    "2,16,4x5->1500 1x1",
+    "1,160,6x6->352 3x3 p1",
+    "1,3,40x40->5 31x31",
+    "70,3,5x5->8 3x3 s2",
+    "1,2,200x3->4 3x3 p1 d1x1 replicate",
+)
+
 
 def integers(shape, seed, low=-4, high=4):
     """Small integers, so that every order of summation gives the same float32."""

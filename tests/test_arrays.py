@@ -153,6 +153,33 @@ def test_lists_are_taken():
     np.testing.assert_array_equal(got, [[[[16, 18], [22, 24]]]])
 
 
+def test_lists_beside_an_array_take_its_dtype():
+    x, w, bias, residual, right = operands("NCHW")
+    got = run(x, w.tolist(), bias.tolist(), residual.tolist())
+    assert got.dtype == np.float32
+    np.testing.assert_array_equal(got, right)
+
+
+def test_array_likes_and_subclasses_give_plain_arrays(tmp_path):
+    class Tagged(np.ndarray):
+        pass
+
+    class Image:
+        def __init__(self, array):
+            self.array = array
+
+        def __array__(self, dtype=None, copy=None):
+            return self.array
+
+    x, w, bias, residual, right = operands("NCHW")
+    mapped = np.memmap(tmp_path / "x", x.dtype, "w+", shape=x.shape)
+    mapped[...] = x
+    for image in (mapped, x.view(Tagged), Image(x)):
+        got = run(image, w.view(Tagged), bias.view(Tagged), residual.view(Tagged))
+        assert type(got) is np.ndarray
+        np.testing.assert_array_equal(got, right)
+
+
 def test_results_are_new_contiguous_arrays():
     x, w, bias, residual, _ = operands("NCHW")
     y = run(x, w, bias, residual)

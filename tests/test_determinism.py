@@ -9,12 +9,14 @@ import convkern
 from convkern import _core, algorithms
 
 STATED = {a.name: a for a in algorithms.ALGORITHMS}
+FAST = [name for name in STATED if name != "reference"]
+WORK = [(line, name) for line in problems.LARGER + problems.BLOCKED for name in FAST]
+WORK += [(line, "reference") for line in problems.LARGER[1::2]]
 algorithm_names = pytest.mark.parametrize("algorithm", _core.algorithms())
 
 
-@algorithm_names
+@pytest.mark.parametrize(("line", "algorithm"), WORK, ids=[f"{line}-{name}" for line, name in WORK])
 @pytest.mark.parametrize("direction", DIRECTIONS)
-@pytest.mark.parametrize("line", problems.LARGER)
 def test_bits_do_not_depend_on_threads(line, direction, algorithm):
     image, weight, _ = data(line, direction, uniform)
     for spec in variants(line, direction):

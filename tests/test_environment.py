@@ -41,7 +41,7 @@ def test_an_isa_of_another_machine_is_an_error():
     assert foreign in failure("CONVKERN_ISA", foreign, ISA)
 
 
-@pytest.mark.parametrize("value", ["0", "-1", "two", "1.5", "99999999999999999999"])
+@pytest.mark.parametrize("value", ["0", "-1", "two", "1.5", "4,2", "100000", "99999999999999999999"])
 def test_a_bad_number_of_threads_is_an_error(value):
     line = failure("CONVKERN_NUM_THREADS", value, THREADS)
     assert "CONVKERN_NUM_THREADS" in line
@@ -52,6 +52,7 @@ def test_threads_from_the_environment():
     assert run(THREADS, CONVKERN_NUM_THREADS="3") == "3\n"
     assert run(THREADS, OMP_NUM_THREADS="3") == "3\n"
     assert run(THREADS, CONVKERN_NUM_THREADS="1", OMP_NUM_THREADS="3") == "1\n"
+    assert run(THREADS, OMP_NUM_THREADS="3,2") == "3\n"  # OpenMP's list: one number a nesting level
     assert run(THREADS, CONVKERN_NUM_THREADS="", OMP_NUM_THREADS="") == run(THREADS)
 
 

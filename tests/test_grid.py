@@ -54,6 +54,13 @@ def test_integers(line, direction, algorithm, isa):
 
 @forms(FAST_FORMS)
 @directions
+@pytest.mark.parametrize("line", problems.BLOCKED)
+def test_integers_in_many_blocks(line, direction, algorithm, isa):
+    check(line, direction, algorithm, isa, problems.integers)
+
+
+@forms(FAST_FORMS)
+@directions
 @pytest.mark.parametrize("line", problems.LARGER)
 def test_random_numbers_within_the_stated_error(line, direction, algorithm, isa):
     check(line, direction, algorithm, isa, problems.uniform)
