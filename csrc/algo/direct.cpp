@@ -2,7 +2,7 @@
 // through row pointers and tap offsets, for all directions.
 //   for each block of outputs, for each chunk of k:  stage the block's part of the image, list rows and taps,
 //     for each panel: pack its kernel chunk unless the plan did, multiply, and after the last chunk store.
-// Order of k is (c, z, y, x) whatever the layout, so every layout, ISA with FMA and thread count gives the same bits.
+// Tiles, blocks and threads share out rows, never a sum, so every ISA with FMA and every thread count gives the same bits.
 #include <stdio.h>
 
 #include <atomic>
@@ -74,7 +74,7 @@ bool Run<T>::view(int64_t g, const Block& block, const Chunk& chunk, ImageView<T
   // Whole vectors are read past a line's last pixel, so lines in place must end where a vector does.
   const bool whole_lanes =
       !on_pixels || (block.extent[3] % kernels.lanes == 0 && p.image.axis[2] == 1 && p.axis[2].stride == 1);
-  if (chunk.depth == 0 || (whole_lanes && inside(p, box))) {
+  if (chunk.steps() == 0 || (whole_lanes && inside(p, box))) {
     *out = ImageView<T>(p, image(g), box);
     return true;
   }
@@ -107,7 +107,7 @@ bool Run<T>::outputs_on_lanes(int64_t g, const Block& block, int64_t panel_begin
   Tap* tap = reinterpret_cast<Tap*>(table + rows * sizeof(char*));
 
   for (int64_t i = 0; i < chunks; ++i) {
-    const Chunk chunk = blocking.chunks[i];
+    const Chunk chunk = seen(p, block, blocking.chunks[i]);
     const bool last = i + 1 == chunks;
     ImageView<T> v(p, nullptr, Box{});
     if (!view(g, block, chunk, &v)) return false;
@@ -117,7 +117,8 @@ bool Run<T>::outputs_on_lanes(int64_t g, const Block& block, int64_t panel_begin
       const int64_t w = panels.width(j), used = panels.used(j);
       if (w != tap_width) {
         tap_width = w;
-        v.taps(chunk, [&](int64_t k, ptrdiff_t a) { tap[k] = {a, k * w * ptrdiff_t{sizeof(T)}}; });
+        Tap* to = tap;
+        v.taps(chunk, [&](int64_t k, ptrdiff_t a) { *to++ = {a, k * w * ptrdiff_t{sizeof(T)}}; });
       }
       const T* panel;
       if (packed) {
@@ -125,7 +126,7 @@ bool Run<T>::outputs_on_lanes(int64_t g, const Block& block, int64_t panel_begin
       } else {
         T* fresh = scratch_of<T>(panel_slot, chunk.depth * w);
         if (!fresh) return false;
-        pack_panel(kernels, p, kernel(g) + panels.start(j) * p.kernel.output, chunk, used, w, fresh);
+        pack_panel(kernels, p, kernel(g) + panels.start(j) * p.kernel.output, blocking.chunks[i], used, w, fresh);
         panel = fresh;
       }
       const MatrixView<T> out = at(result(), p.result, g, block, panels.start(j), pixel, p.result.output);
@@ -142,7 +143,7 @@ bool Run<T>::outputs_on_lanes(int64_t g, const Block& block, int64_t panel_begin
       }
       TileJob<T> job;
       job.taps = tap;
-      job.depth = chunk.depth;
+      job.depth = chunk.steps();
       job.ldc = ldc * ptrdiff_t{sizeof(T)};
       job.start = i > 0 ? Start::load : start_bias ? Start::lane_bias : Start::zero;
       job.clamp = spec.clamp && last && plain;
@@ -180,16 +181,17 @@ bool Run<T>::pixels_on_lanes(int64_t g, const Block& block) const {
   Tap* tap = reinterpret_cast<Tap*>(table + outputs * sizeof(char*));
 
   for (int64_t i = 0; i < chunks; ++i) {
-    const Chunk chunk = blocking.chunks[i];
+    const Chunk chunk = seen(p, block, blocking.chunks[i]);
     const bool last = i + 1 == chunks;
     ImageView<T> v(p, nullptr, Box{});
     if (!view(g, block, chunk, &v)) return false;
-    v.taps(chunk, [&](int64_t k, ptrdiff_t b) { tap[k] = {k * ptrdiff_t{sizeof(T)}, b}; });
+    Tap* to = tap;
+    v.taps(chunk, [&](int64_t k, ptrdiff_t b) { *to++ = {k * ptrdiff_t{sizeof(T)}, b}; });
     const T* weights = packed ? packed + g * outputs * p.depth() + chunk.k0 : nullptr;
     if (!packed) {
       T* fresh = scratch_of<T>(panel_slot, outputs * chunk.depth);
       if (!fresh) return false;
-      pack_rows(p, kernel(g), chunk, fresh);
+      pack_rows(p, kernel(g), blocking.chunks[i], fresh);
       weights = fresh;
     }
     for (int64_t o = 0; o < outputs; ++o)
@@ -197,7 +199,7 @@ bool Run<T>::pixels_on_lanes(int64_t g, const Block& block) const {
 
     TileJob<T> job;
     job.taps = tap;
-    job.depth = chunk.depth;
+    job.depth = chunk.steps();
     job.start = i > 0 ? Start::load : bias(g) ? Start::row_bias : Start::zero;
     job.lo = static_cast<T>(spec.lo), job.hi = static_cast<T>(spec.hi);
     for (int64_t line = 0; line < block.lines(); ++line) {
@@ -250,7 +252,8 @@ class Direct final : public Algorithm {
     ck_operands o = canonical_operands(spec_);
     o.kernel = kernel;
     for (size_t i = 0; i < phases_.size(); ++i)
-      pack_phase(lower(spec_, o, i), o, phases_[i], reinterpret_cast<T*>(packed_.data) + phases_[i].packed);
+      pack_phase(lower(spec_, o, i), o, phases_[i].orientation, phases_[i].orientation.channels_inner,
+                 reinterpret_cast<T*>(packed_.data) + phases_[i].packed);
     return CK_OK;
   }
 
@@ -259,7 +262,7 @@ class Direct final : public Algorithm {
     for (size_t i = 0; i < phases_.size(); ++i) {
       const Problem p = lower(spec_, o, i);
       if (p.pixels() == 0) continue;
-      const Blocking<T> blocking = make_blocking(p, phases_[i].orientation, num_threads());
+      const Blocking<T> blocking = make_blocking(p, phases_[i].orientation, !o.kernel.data);
       const T* packed = nullptr;
       if (!o.kernel.data) {
         packed = reinterpret_cast<const T*>(packed_.data) + phases_[i].packed;
@@ -267,7 +270,7 @@ class Direct final : public Algorithm {
         // Several blocks use the same kernel: pack it once for this call.
         T* fresh = scratch_of<T>(kernel_slot, p.groups * kernel_elements(p, phases_[i].orientation));
         if (!fresh) return CK_OUT_OF_MEMORY;
-        pack_phase(p, o, phases_[i], fresh);
+        pack_phase(p, o, phases_[i].orientation, blocking.chunks.channels_inner, fresh);
         packed = fresh;
       }
       const Run<T> run{spec_, o, kernels_, p, phases_[i].orientation, blocking, packed};
@@ -287,7 +290,7 @@ class Direct final : public Algorithm {
     for (size_t i = 0; i < phases_.size(); ++i) {
       const Problem p = lower(spec_, canonical, i);
       if (p.pixels() == 0) continue;
-      const Blocking<T> b = make_blocking(p, phases_[i].orientation, num_threads());
+      const Blocking<T> b = make_blocking(p, phases_[i].orientation, true);
       most = std::max(most, std::min<int64_t>(b.threads, b.tasks(p)) * scratch_bytes(p, phases_[i].orientation, b));
     }
     return most;
@@ -297,7 +300,7 @@ class Direct final : public Algorithm {
   void detail(char* text, size_t size) const override {
     const Problem p = lower(spec_, canonical_operands(spec_), 0);
     const Orientation& o = phases_[0].orientation;
-    const Blocking<T> b = make_blocking(p, o, num_threads());
+    const Blocking<T> b = make_blocking(p, o, true);
     snprintf(text, size, "%s on lanes, tile %dx%d, %lld blocks x %lld splits, %lld chunks of %lld%s",
              o.pixels_on_lanes ? "pixels" : "outputs", kernels_.tile[o.shape].rows, kernels_.tile[o.shape].vectors,
              static_cast<long long>(p.groups * b.blocks.count()), static_cast<long long>(b.splits),
@@ -316,14 +319,15 @@ class Direct final : public Algorithm {
     return Panels<T>(kernels_, kernels_.tile[o.shape], p.outputs).padded() * p.depth();
   }
 
-  Blocking<T> make_blocking(const Problem& p, const Orientation& o, int threads) const {
-    return Blocking<T>(kernels_, p, o, p.result.output == 1, threads);
+  Blocking<T> make_blocking(const Problem& p, const Orientation& o, bool packed) const {
+    return Blocking<T>(kernels_, p, o, p.result.output == 1, packed, num_threads());
   }
 
-  void pack_phase(const Problem& p, const ck_operands& o, const Phase& phase, T* to) const {
-    const Panels<T> panels(kernels_, kernels_.tile[phase.orientation.shape], p.outputs);
-    const bool on_pixels = phase.orientation.pixels_on_lanes;
-    const Chunk all = Chunking(p, INT64_MAX)[0];
+  void pack_phase(const Problem& p, const ck_operands& o, const Orientation& orientation, bool channels_inner,
+                  T* to) const {
+    const Panels<T> panels(kernels_, kernels_.tile[orientation.shape], p.outputs);
+    const bool on_pixels = orientation.pixels_on_lanes;
+    const Chunk all = Chunking(p, INT64_MAX, channels_inner)[0];
     const int64_t pieces = on_pixels ? 1 : panels.panels;
     const int threads = p.groups * p.outputs * p.depth() > 65536 ? num_threads() : 1;
     parallel_for(p.groups * pieces, threads, [&](int64_t task, int) {

@@ -11,6 +11,7 @@ namespace convkern {
 //   pixels_on_lanes:  rows are output channels, lanes are pixels of one image line. Few channels, one plane, NCHW 1x1.
 struct Orientation {
   bool pixels_on_lanes;
+  bool channels_inner;  // order of k: (taps, c) rather than (c, taps)
   int shape;      // index of the tile shape
   double cycles;  // estimate for the whole problem on one core
 };
@@ -21,13 +22,15 @@ Orientation choose_orientation(const Kernels<T>& kernels, const Problem& p, bool
 template <class T>
 struct Blocking {
   Chunking chunks;
-  Blocks blocks;
+  Regions blocks;
   Panels<T> panels;  // outputs_on_lanes: of the outputs of a group
   int64_t splits;    // parts that the panels of a block are shared out in
   int threads;
 
-  // direct_store: the sums can stay in the result between chunks.
-  Blocking(const Kernels<T>& kernels, const Problem& p, const Orientation& orientation, bool direct_store,
+  // direct_store: the sums can stay in the result between chunks. packed: the kernel is packed already, in the
+  // orientation's order; where it is large and is not, fewer blocks save packing it over and over, and the order is the
+  // one that packs fast.
+  Blocking(const Kernels<T>& kernels, const Problem& p, const Orientation& orientation, bool direct_store, bool packed,
            int threads);
   int64_t tasks(const Problem& p) const { return p.groups * blocks.count() * splits; }
 };

@@ -43,12 +43,13 @@ Orientation choose_orientation(const Kernels<T>& kernels, const Problem& p, bool
   const double depth = static_cast<double>(p.depth()), images = static_cast<double>(p.groups * p.batch);
   const double pixels = static_cast<double>(p.pixels()), results = images * pixels * p.outputs;
   const double rows = std::min(pixels, 512.0);
-  Orientation best = {false, 0, 0};
+  const bool channels_inner = p.image.channel == 1 && p.channels > 1;
+  Orientation best = {false, channels_inner, 0, 0};
   for (int i = 0; i < kernels.shapes; ++i) {
     const double store = p.result.output == 1 ? 0 : results * transposed_element;
     const double cycles =
         images * pixels / rows * panels_cycles(kernels, kernels.tile[i], p.outputs, rows, depth, false) + store;
-    if (i == 0 || cycles <= best.cycles) best = {false, i, cycles};
+    if (i == 0 || cycles <= best.cycles) best = {false, channels_inner, i, cycles};
   }
   if (!allow_pixels) return best;
   for (int i = 0; i < kernels.shapes; ++i) {
@@ -58,42 +59,73 @@ Orientation choose_orientation(const Kernels<T>& kernels, const Problem& p, bool
     const double store = p.result.axis[2] == 1 ? 0 : results * transposed_element;
     const double cycles = lines * panels_cycles(kernels, kernels.tile[i], x, static_cast<double>(p.outputs), depth, true) +
                           gather + store;
-    if (cycles < 0.95 * best.cycles) best = {true, i, cycles};
+    if (cycles < 0.95 * best.cycles) best = {true, false, i, cycles};
   }
   return best;
 }
 
+// Bytes of the image that a block of the region's largest size reads in a chunk.
+int64_t image_bytes(const Problem& p, const Region& region, const Chunk& chunk, int64_t element) {
+  const Box box = touched(p, region.largest(), chunk);
+  return box.batch * box.channels * box.count[0] * box.count[1] * box.count[2] * element;
+}
+
+// Blocks as large as the cache and the row table take, x first, then y, z and samples.
+void grow(const Problem& p, Region& region, const Chunk& chunk, int64_t most_rows, int64_t most_bytes, int64_t element) {
+  const auto fits = [&] { return image_bytes(p, region, chunk, element) <= most_bytes; };
+  for (int d : {0, 1, 2}) region.set(d, 1);
+  region.set(3, even_piece(region.extent[3], most_rows));
+  while (region.piece[3] > 8 && !fits()) region.set(3, even_piece(region.extent[3], region.piece[3] / 2));
+  for (int d = 2; d >= 0 && region.piece[d + 1] == region.extent[d + 1]; --d) {
+    region.set(d, even_piece(region.extent[d], std::max<int64_t>(1, most_rows / region.rows())));
+    while (region.piece[d] > 1 && !fits()) region.set(d, even_piece(region.extent[d], region.piece[d] - 1));
+  }
+}
+
+// Which axes have their borders set apart: those with zero padding where that leaves rows enough for tiles. Lines of an
+// image whose x lies contiguous stay whole: a staged line costs about the same whatever its length.
+void set_apart(const Problem& p, const Orientation& o, bool worth_it, bool (&apart)[CK_MAX_SPATIAL]) {
+  const bool taps_few = worth_it && p.taps() <= 512 && p.axis[2].taps <= p.axis[2].out && p.axis[1].taps <= p.axis[1].out;
+  const int64_t rows[CK_MAX_SPATIAL] = {p.axis[1].out * p.axis[2].out, p.axis[0].out * p.axis[2].out,
+                                        p.axis[0].out * p.axis[1].out};
+  for (int a = 0; a < CK_MAX_SPATIAL; ++a)
+    apart[a] = p.pad_mode == CK_PAD_ZEROS && !o.pixels_on_lanes && taps_few && p.axis[a].taps > 1 &&
+               p.axis[a].out >= 4 && rows[a] >= 5 && (a < 2 || o.channels_inner);
+}
+
+// A kernel that does not stay in L2 beside the rest: better to share out its panels than the pixels.
+template <class T>
+bool large_kernel(const Problem& p) {
+  return p.depth() * p.outputs * int64_t{sizeof(T)} > cpu_info().l2 * 2 / 5;
+}
+
+struct Apart {
+  bool axis[CK_MAX_SPATIAL];
+  Apart(const Problem& p, const Orientation& o, bool worth_it) { set_apart(p, o, worth_it, axis); }
+};
+
 template <class T>
 Blocking<T>::Blocking(const Kernels<T>& kernels, const Problem& p, const Orientation& orientation, bool direct_store,
-                      int max_threads)
-    : chunks(p, 1), blocks(p), panels(kernels, kernels.tile[orientation.shape], p.outputs), splits(1), threads(1) {
+                      bool packed, int max_threads)
+    : chunks(p, 1, orientation.channels_inner && (packed || !large_kernel<T>(p))),
+      blocks(p, Apart(p, orientation, packed || !large_kernel<T>(p)).axis),
+      panels(kernels, kernels.tile[orientation.shape], p.outputs),
+      splits(1),
+      threads(1) {
   const int64_t l2 = cpu_info().l2, element = sizeof(T);
   const bool on_pixels = orientation.pixels_on_lanes;
   const int64_t width = int64_t{kernels.tile[orientation.shape].vectors} * kernels.lanes;
+  Region& interior = blocks.region[0];
 
   // A chunk's kernel panel takes a quarter of L2; a block's image part three eighths; its sums a quarter.
+  const int64_t most_rows = direct_store || on_pixels ? 1024 : 512, most_bytes = l2 * 3 / 8;
   int64_t depth = std::max<int64_t>(64, l2 / 4 / (width * element));
-  chunks = Chunking(p, depth);
-  const auto fits = [&] {
-    Block block = {{0, 0, 0, 0}, {blocks.piece[0], blocks.piece[1], blocks.piece[2], blocks.piece[3]}};
-    const Box box = touched(p, block, chunks[0]);
-    const int64_t image = box.batch * box.channels * box.count[0] * box.count[1] * box.count[2] * element;
-    return image <= l2 * 3 / 8;
-  };
-  const int64_t most_rows = direct_store || on_pixels ? 1024 : 512;
-  const auto shrink = [&](int d) {
-    while (blocks.piece[d] > 8 && !fits()) blocks.set(d, even_piece(blocks.full[d], blocks.piece[d] / 2));
-  };
-  for (;; chunks = Chunking(p, depth /= 2)) {
-    blocks.set(3, even_piece(blocks.full[3], most_rows));
-    shrink(3);
-    if (fits() || chunks.depth() <= 64) break;
+  for (;; depth /= 2) {
+    chunks = Chunking(p, depth, chunks.channels_inner);
+    grow(p, interior, chunks[0], most_rows, most_bytes, element);
+    if (chunks.depth() <= 64 || image_bytes(p, interior, chunks[0], element) <= most_bytes) break;
   }
-  for (int d = 2; d >= 0 && blocks.piece[d + 1] == blocks.full[d + 1]; --d) {
-    const int64_t rows = blocks.rows();
-    blocks.set(d, even_piece(blocks.full[d], std::max<int64_t>(1, most_rows / std::max<int64_t>(1, rows))));
-    while (blocks.piece[d] > 1 && !fits()) blocks.set(d, even_piece(blocks.full[d], blocks.piece[d] - 1));
-  }
+  for (int r = 1; r < blocks.regions; ++r) grow(p, blocks.region[r], chunks[0], most_rows, most_bytes, element);
 
   // Below ~8 us of work a second thread costs more than it brings.
   constexpr double serial_cycles = 30000;
@@ -102,45 +134,47 @@ Blocking<T>::Blocking(const Kernels<T>& kernels, const Problem& p, const Orienta
   if (threads > 1) {
     const int64_t wanted = threads * (orientation.cycles > threads * 8 * serial_cycles ? 4 : 1);
     // Each part of the panels stages the block anew, so no more parts than threads where there is staging to do.
-    const int64_t parts = p.taps() == 1 && p.result.output == 1 ? wanted : threads;
-    const int64_t weights = p.depth() * p.outputs * element;
-    const auto total = [&] { return p.groups * blocks.count() * splits; };
-    if (total() < parts && weights > l2 * 2 / 5) splits = std::min(panel_count, ceil_div(parts, total()));
+    const bool in_place = chunks.channels_inner || (p.taps() == 1 && p.result.output == 1);
+    const int64_t parts = in_place ? wanted : threads;
+    const auto total = [&] { return p.groups * interior.count() * splits; };
+    if (total() < parts && large_kernel<T>(p)) splits = std::min(panel_count, ceil_div(parts, total()));
     // Smaller blocks, as long as each keeps a few tiles of rows.
     const int64_t fewest = on_pixels ? width : 28;
     for (int d : {2, 1, 3, 0})
-      for (int64_t n = 2 * blocks.pieces(d); n <= blocks.full[d]; n *= 2) {
-        if (total() >= (splits > 1 ? parts : wanted) || blocks.rows() / 2 < fewest) break;
-        blocks.set(d, ceil_div(blocks.full[d], n));
+      for (int64_t n = 2 * interior.pieces(d); n <= interior.extent[d]; n *= 2) {
+        if (total() >= (splits > 1 ? parts : wanted) || interior.rows() / 2 < fewest) break;
+        interior.set(d, ceil_div(interior.extent[d], n));
       }
-    if (total() < threads) splits = std::min(panel_count, ceil_div(threads, p.groups * blocks.count()));
+    if (total() < threads) splits = std::min(panel_count, ceil_div(threads, p.groups * interior.count()));
     // An even share for every thread, where a few more blocks give one.
-    for (int64_t n = blocks.pieces(2); n <= blocks.full[2] && n < blocks.pieces(2) + threads; ++n) {
-      const int64_t others = total() / blocks.pieces(2);
+    for (int64_t n = interior.pieces(2); n <= interior.extent[2] && n < interior.pieces(2) + threads; ++n) {
+      const int64_t others = total() / interior.pieces(2);
       if (others * n % threads != 0 && total() < 16 * threads) continue;
-      blocks.set(2, ceil_div(blocks.full[2], n));
+      interior.set(2, ceil_div(interior.extent[2], n));
       break;
     }
   }
   if (chunks.count() > 1 && !direct_store && !on_pixels) {
-    const int64_t most = std::max<int64_t>(1, l2 / 4 / (blocks.rows() * width * element));
+    const int64_t most = std::max<int64_t>(1, l2 / 4 / (interior.rows() * width * element));
     splits = std::max(splits, ceil_div(panel_count, most));
   }
 }
 
 template <class T>
 int64_t scratch_bytes(const Problem& p, const Orientation& orientation, const Blocking<T>& b) {
-  Block block = {{0, 0, 0, 0}, {b.blocks.piece[0], b.blocks.piece[1], b.blocks.piece[2], b.blocks.piece[3]}};
-  const Box box = touched(p, block, b.chunks[0]);
   const int64_t width = b.panels.main->vectors * b.panels.lanes;
-  const int64_t stage = box.batch * box.channels * box.count[0] * box.count[1] * box.count[2] + width;
-  const int64_t rows = orientation.pixels_on_lanes ? p.outputs : block.rows();
-  const int64_t panels = b.chunks.count() == 1 ? 1
-                         : orientation.pixels_on_lanes
-                             ? block.lines() * ceil_div(block.extent[3], width)
-                             : ceil_div(b.panels.panels, b.splits);
-  return (stage + panels * rows * width) * int64_t{sizeof(T)} + rows * int64_t{sizeof(void*)} +
-         b.chunks.depth() * int64_t{sizeof(Tap)};
+  int64_t most = 0;
+  for (int r = 0; r < b.blocks.regions; ++r) {
+    const Block block = b.blocks.region[r].largest();
+    const int64_t stage = image_bytes(p, b.blocks.region[r], b.chunks[0], sizeof(T)) + width * int64_t{sizeof(T)};
+    const int64_t rows = orientation.pixels_on_lanes ? p.outputs : block.rows();
+    const int64_t panels = b.chunks.count() == 1 ? 1
+                           : orientation.pixels_on_lanes
+                               ? block.lines() * ceil_div(block.extent[3], width)
+                               : ceil_div(b.panels.panels, b.splits);
+    most = std::max(most, stage + panels * rows * width * int64_t{sizeof(T)} + rows * int64_t{sizeof(void*)});
+  }
+  return most + b.chunks.depth() * int64_t{sizeof(Tap)};
 }
 
 #define CK_INSTANTIATE(T)                                                                   \

@@ -57,13 +57,15 @@ void multiply(int64_t m, int64_t n, int64_t k, Matrix<T> a, Matrix<T> b, T beta,
 template <class T>
 struct Slices {
   Chunking chunks;
-  Blocks blocks;
+  Region blocks;  // all outputs
   bool patches;  // buffer[i][t][c] rather than buffer[k][i]
   int64_t rows;  // of a slice, at most
 
   // A slice's buffer, its sums and its kernel chunk together stay within `limit` bytes, or are single rows.
   Slices(const Problem& p, int64_t limit, bool span_batch)
-      : chunks(p, INT64_MAX), blocks(p), patches(p.image.channel == 1 && p.channels > 1) {
+      : chunks(p, INT64_MAX),
+        blocks{{0, 0, 0, 0}, {p.batch, p.axis[0].out, p.axis[1].out, p.axis[2].out}, {1, 1, 1, 1}},
+        patches(p.image.channel == 1 && p.channels > 1) {
     const int64_t budget = std::max<int64_t>(1, limit / int64_t{sizeof(T)});
     const auto rows_for = [&](int64_t depth) {
       return (budget - depth * p.outputs) / std::max<int64_t>(1, depth + p.outputs);
@@ -75,8 +77,8 @@ struct Slices {
     rows = std::max<int64_t>(1, std::min<int64_t>(rows_for(chunks.depth()), INT_MAX / 2));
     for (int d = 3; d >= (span_batch ? 0 : 1); --d) {
       const int64_t inner = blocks.rows();
-      blocks.set(d, even_piece(blocks.full[d], std::max<int64_t>(1, rows / std::max<int64_t>(1, inner))));
-      if (blocks.piece[d] < blocks.full[d]) break;
+      blocks.set(d, even_piece(blocks.extent[d], std::max<int64_t>(1, rows / std::max<int64_t>(1, inner))));
+      if (blocks.piece[d] < blocks.extent[d]) break;
     }
     rows = blocks.rows();
   }

@@ -53,24 +53,23 @@ struct ImageView {
   // f(k, offset in bytes) for the taps of a chunk in order.
   template <class F>
   void taps(const Chunk& chunk, F&& f) const {
-    int64_t k = 0;
-    for (int64_t c = 0; c < chunk.extent[0]; ++c)
-      for (int64_t z = 0; z < chunk.extent[1]; ++z)
-        for (int64_t y = 0; y < chunk.extent[2]; ++y) {
-          const ptrdiff_t at = c * channel + z * tap[0] + y * tap[1];
-          for (int64_t x = 0; x < chunk.extent[3]; ++x) f(k++, (at + tap_x(x)) * ptrdiff_t{sizeof(T)});
-        }
+    chunk.each([&](int64_t k, const int64_t* i) {
+      f(k, (i[0] * channel + i[1] * tap[0] + i[2] * tap[1] + tap_x(i[3])) * ptrdiff_t{sizeof(T)});
+    });
   }
 };
 
 // f(k, pointer, run, step): the kernel's elements for the chunk's k, as few evenly spaced runs as its strides allow.
 template <class T, class F>
 void kernel_runs(const Problem& p, const T* kernel, const Chunk& chunk, F&& f) {
-  int64_t extent[4];
-  ptrdiff_t stride[4] = {p.kernel.channel, p.kernel.axis[0], p.kernel.axis[1], p.kernel.axis[2]};
-  for (int d = 0; d < 4; ++d) {
-    extent[d] = chunk.extent[d];
-    kernel += chunk.start[d] * stride[d];
+  const ptrdiff_t strides[4] = {p.kernel.channel, p.kernel.axis[0], p.kernel.axis[1], p.kernel.axis[2]};
+  int64_t extent[4];  // outermost first
+  ptrdiff_t stride[4];
+  for (int level = 0; level < 4; ++level) {
+    const int d = chunk.channels_inner ? (level + 1) % 4 : level;
+    extent[level] = chunk.whole[d];
+    stride[level] = strides[d];
+    kernel += (chunk.start[d] - chunk.first[d]) * strides[d];
   }
   int64_t run = extent[3];
   ptrdiff_t step = stride[3];
@@ -82,19 +81,39 @@ void kernel_runs(const Problem& p, const T* kernel, const Chunk& chunk, F&& f) {
     extent[d] = 1;
   }
   int64_t k = 0;
-  for (int64_t c = 0; c < extent[0]; ++c)
-    for (int64_t z = 0; z < extent[1]; ++z)
-      for (int64_t y = 0; y < extent[2]; ++y, k += run)
-        f(k, kernel + c * stride[0] + z * stride[1] + y * stride[2], run, step);
+  for (int64_t a = 0; a < extent[0]; ++a)
+    for (int64_t b = 0; b < extent[1]; ++b)
+      for (int64_t c = 0; c < extent[2]; ++c, k += run)
+        f(k, kernel + a * stride[0] + b * stride[1] + c * stride[2], run, step);
 }
 
-// panel[k][j] for `columns` outputs from `kernel` on; `width` wide, zero-filled.
+// panel[k][j] for `columns` outputs from `kernel` on; `width` wide, zero-filled. Steps that the kernel holds side by side
+// as (c, t) but that are wanted as (t, c) go through transposes in a block of channels, then row by row.
 template <class T>
 void pack_panel(const Kernels<T>& kernels, const Problem& p, const T* kernel, const Chunk& chunk, int64_t columns,
                 int64_t width, T* panel) {
-  kernel_runs(p, kernel, chunk, [&](int64_t k, const T* from, int64_t run, ptrdiff_t step) {
-    kernels.pack({from, step, p.kernel.output}, run, columns, panel + k * width, width);
-  });
+  const int64_t taps = chunk.whole[1] * chunk.whole[2] * chunk.whole[3], channels = chunk.whole[0];
+  const auto& k = p.kernel;
+  const bool side_by_side = k.axis[2] == 1 && (chunk.whole[2] == 1 || k.axis[1] == p.axis[2].taps) &&
+                            (chunk.whole[1] == 1 || k.axis[0] == p.axis[2].taps * p.axis[1].taps) &&
+                            k.channel == p.taps() && taps == p.taps();
+  constexpr int64_t most = 4096;  // elements of the block in between
+  const int64_t group = most / std::max<int64_t>(1, taps * width);
+  if (!chunk.channels_inner || taps == 1 || !side_by_side || group == 0) {
+    kernel_runs(p, kernel, chunk, [&](int64_t at, const T* from, int64_t run, ptrdiff_t step) {
+      kernels.pack({from, step, k.output}, run, columns, panel + at * width, width);
+    });
+    return;
+  }
+  T block[most];
+  kernel += chunk.start[0] * k.channel;
+  for (int64_t c = 0; c < channels; c += group) {
+    const int64_t n = std::min(group, channels - c);
+    kernels.pack({kernel + c * k.channel, 1, k.output}, n * taps, columns, block, width);
+    for (int64_t t = 0; t < taps; ++t)
+      for (int64_t i = 0; i < n; ++i)
+        memcpy(panel + (t * channels + c + i) * width, block + (i * taps + t) * width, width * sizeof(T));
+  }
 }
 
 // rows[o][k]: the kernel of each output, contiguous.

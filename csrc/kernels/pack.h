@@ -54,7 +54,7 @@ template <class T>
 void store_view(const T* c, int64_t ldc, int64_t rows, int64_t columns, MatrixView<T> out,
                 MatrixView<const T> residual, bool limited, T lo, T hi) {
   constexpr int w = lanes<T>;
-  const bool add = residual.data != nullptr;
+  const bool add = residual.data != nullptr, apart = c != out.data;
   const Vector<T> vlo = splat<T>(lo), vhi = splat<T>(hi);
   const auto scalar = [&](int64_t i, int64_t j) {
     T x = c[i * ldc + j];
@@ -71,6 +71,11 @@ void store_view(const T* c, int64_t ldc, int64_t rows, int64_t columns, MatrixVi
       int64_t j = 0;
       for (; j + w <= columns; j += w)
         vector(load<T>(c + i * ldc + j), residual.data + i * residual.row + j, out.data + i * out.row + j);
+      if (j < columns && apart && columns >= w) {  // the last lanes once more with some of those before them
+        j = columns - w;
+        vector(load<T>(c + i * ldc + j), residual.data + i * residual.row + j, out.data + i * out.row + j);
+        continue;
+      }
       for (; j < columns; ++j) scalar(i, j);
     }
   } else if (out.row == 1 && (!add || residual.row == 1)) {
