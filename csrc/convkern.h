@@ -25,7 +25,7 @@ typedef struct ck_spec {
   int64_t n, groups, ci, co;
   int64_t in[CK_MAX_SPATIAL], out[CK_MAX_SPATIAL], kernel[CK_MAX_SPATIAL];
   int64_t stride[CK_MAX_SPATIAL], dilation[CK_MAX_SPATIAL], pad[CK_MAX_SPATIAL];  // pad: the low side
-  int32_t clamp;  // limit the result to [lo, hi]
+  int32_t clamp;                                                                  // limit the result to [lo, hi]
   double lo, hi;
   int64_t max_workspace;  // bytes an algorithm that works in slices may take
 } ck_spec;

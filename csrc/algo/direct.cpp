@@ -2,7 +2,8 @@
 // through row pointers and tap offsets, for all directions.
 //   for each block of outputs, for each chunk of k:  stage the block's part of the image, list rows and taps,
 //     for each panel: pack its kernel chunk unless the plan did, multiply, and after the last chunk store.
-// Tiles, blocks and threads share out rows, never a sum, so every ISA with FMA and every thread count gives the same bits.
+// Tiles, blocks and threads share out rows, never a sum, so every ISA with FMA and every thread count gives the same
+// bits.
 #include <stdio.h>
 
 #include <atomic>
@@ -62,8 +63,7 @@ struct Run {
 
   void finish(const T* c, int64_t ldc, int64_t rows, int64_t columns, MatrixView<T> out,
               MatrixView<const T> extra) const {
-    kernels.store(c, ldc, rows, columns, out, extra, spec.clamp != 0, static_cast<T>(spec.lo),
-                  static_cast<T>(spec.hi));
+    kernels.store(c, ldc, rows, columns, out, extra, spec.clamp != 0, static_cast<T>(spec.lo), static_cast<T>(spec.hi));
   }
 };
 
@@ -79,9 +79,8 @@ bool Run<T>::view(int64_t g, const Block& block, const Chunk& chunk, ImageView<T
     return true;
   }
   const int64_t split = on_pixels ? p.axis[2].stride : 1;
-  const StagedLayout layout =
-      staged_layout(on_pixels ? StagedLayout::x : inner_dimension(p), box, split,
-                    blocking.panels.main->vectors * kernels.lanes, sizeof(T));
+  const StagedLayout layout = staged_layout(on_pixels ? StagedLayout::x : inner_dimension(p), box, split,
+                                            blocking.panels.main->vectors * kernels.lanes, sizeof(T));
   T* staged = scratch_of<T>(stage_slot, layout.elements);
   if (!staged) return false;
   stage(p, image(g), box, layout, staged);
@@ -99,8 +98,7 @@ bool Run<T>::outputs_on_lanes(int64_t g, const Block& block, int64_t panel_begin
   const bool even_extra = !residual() || even_stride(p.residual, block, &extra_pixel);
   const int64_t kept = chunks > 1 ? panel_end - panel_begin : 1;  // panels of sums alive at a time
 
-  char* table = static_cast<char*>(
-      scratch(table_slot, rows * sizeof(char*) + blocking.chunks.depth() * sizeof(Tap)));
+  char* table = static_cast<char*>(scratch(table_slot, rows * sizeof(char*) + blocking.chunks.depth() * sizeof(Tap)));
   T* sums = scratch_of<T>(sums_slot, kept * rows * width);
   if (!table || !sums) return false;
   const char** row = reinterpret_cast<const char**>(table);
@@ -173,8 +171,8 @@ template <class T>
 bool Run<T>::pixels_on_lanes(int64_t g, const Block& block) const {
   const Panels<T> panels(kernels, *blocking.panels.main, block.extent[3]);
   const int64_t chunks = blocking.chunks.count(), width = panels.width(0), outputs = p.outputs;
-  char* table = static_cast<char*>(
-      scratch(table_slot, outputs * sizeof(char*) + blocking.chunks.depth() * sizeof(Tap)));
+  char* table =
+      static_cast<char*>(scratch(table_slot, outputs * sizeof(char*) + blocking.chunks.depth() * sizeof(Tap)));
   T* sums = scratch_of<T>(sums_slot, (chunks > 1 ? block.lines() * panels.panels : 1) * outputs * width);
   if (!table || !sums) return false;
   const char** row = reinterpret_cast<const char**>(table);

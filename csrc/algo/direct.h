@@ -12,8 +12,8 @@ namespace convkern {
 struct Orientation {
   bool pixels_on_lanes;
   bool channels_inner;  // order of k: (taps, c) rather than (c, taps)
-  int shape;      // index of the tile shape
-  double cycles;  // estimate for the whole problem on one core
+  int shape;            // index of the tile shape
+  double cycles;        // estimate for the whole problem on one core
 };
 
 template <class T>

@@ -24,8 +24,8 @@ double panel_cycles(const TileShape<T>& shape, double count, double depth, doubl
 }
 
 template <class T>
-double panels_cycles(const Kernels<T>& kernels, const TileShape<T>& shape, int64_t positions, double rows,
-                     double depth, bool unaligned) {
+double panels_cycles(const Kernels<T>& kernels, const TileShape<T>& shape, int64_t positions, double rows, double depth,
+                     bool unaligned) {
   const Panels<T> panels(kernels, shape, positions);
   const auto one = [&](const TileShape<T>& s) {
     return panel_cycles(s, rows, depth, s.vectors * (unaligned ? 1.5 : 1.0));
@@ -57,8 +57,9 @@ Orientation choose_orientation(const Kernels<T>& kernels, const Problem& p, bool
     const double lines = images * pixels / std::max<int64_t>(1, x);
     const double gather = p.image.axis[2] == 1 ? 0 : images * p.channels * pixels * scattered_element;
     const double store = p.result.axis[2] == 1 ? 0 : results * transposed_element;
-    const double cycles = lines * panels_cycles(kernels, kernels.tile[i], x, static_cast<double>(p.outputs), depth, true) +
-                          gather + store;
+    const double cycles =
+        lines * panels_cycles(kernels, kernels.tile[i], x, static_cast<double>(p.outputs), depth, true) + gather +
+        store;
     if (cycles < 0.95 * best.cycles) best = {true, false, i, cycles};
   }
   return best;
@@ -71,13 +72,15 @@ int64_t image_bytes(const Problem& p, const Region& region, const Chunk& chunk, 
 }
 
 // Blocks as large as the cache and the row table take, x first, then y, z and samples.
-void grow(const Problem& p, Region& region, const Chunk& chunk, int64_t most_rows, int64_t most_bytes, int64_t element) {
+void grow(const Problem& p, Region& region, const Chunk& chunk, int64_t samples, int64_t most_rows, int64_t most_bytes,
+          int64_t element) {
   const auto fits = [&] { return image_bytes(p, region, chunk, element) <= most_bytes; };
   for (int d : {0, 1, 2}) region.set(d, 1);
   region.set(3, even_piece(region.extent[3], most_rows));
   while (region.piece[3] > 8 && !fits()) region.set(3, even_piece(region.extent[3], region.piece[3] / 2));
   for (int d = 2; d >= 0 && region.piece[d + 1] == region.extent[d + 1]; --d) {
-    region.set(d, even_piece(region.extent[d], std::max<int64_t>(1, most_rows / region.rows())));
+    const int64_t most = std::max<int64_t>(1, most_rows / region.rows());
+    region.set(d, even_piece(region.extent[d], d == 0 ? std::min(most, samples) : most));
     while (region.piece[d] > 1 && !fits()) region.set(d, even_piece(region.extent[d], region.piece[d] - 1));
   }
 }
@@ -85,7 +88,8 @@ void grow(const Problem& p, Region& region, const Chunk& chunk, int64_t most_row
 // Which axes have their borders set apart: those with zero padding where that leaves rows enough for tiles. Lines of an
 // image whose x lies contiguous stay whole: a staged line costs about the same whatever its length.
 void set_apart(const Problem& p, const Orientation& o, bool worth_it, bool (&apart)[CK_MAX_SPATIAL]) {
-  const bool taps_few = worth_it && p.taps() <= 512 && p.axis[2].taps <= p.axis[2].out && p.axis[1].taps <= p.axis[1].out;
+  const bool taps_few =
+      worth_it && p.taps() <= 512 && p.axis[2].taps <= p.axis[2].out && p.axis[1].taps <= p.axis[1].out;
   const int64_t rows[CK_MAX_SPATIAL] = {p.axis[1].out * p.axis[2].out, p.axis[0].out * p.axis[2].out,
                                         p.axis[0].out * p.axis[1].out};
   for (int a = 0; a < CK_MAX_SPATIAL; ++a)
@@ -122,10 +126,11 @@ Blocking<T>::Blocking(const Kernels<T>& kernels, const Problem& p, const Orienta
   int64_t depth = std::max<int64_t>(64, l2 / 4 / (width * element));
   for (;; depth /= 2) {
     chunks = Chunking(p, depth, chunks.channels_inner);
-    grow(p, interior, chunks[0], most_rows, most_bytes, element);
+    grow(p, interior, chunks[0], p.batch, most_rows, most_bytes, element);
     if (chunks.depth() <= 64 || image_bytes(p, interior, chunks[0], element) <= most_bytes) break;
   }
-  for (int r = 1; r < blocks.regions; ++r) grow(p, blocks.region[r], chunks[0], most_rows, most_bytes, element);
+  for (int r = 1; r < blocks.regions; ++r)
+    grow(p, blocks.region[r], chunks[0], interior.piece[0], most_rows, most_bytes, element);
 
   // Below ~8 us of work a second thread costs more than it brings.
   constexpr double serial_cycles = 30000;
@@ -168,18 +173,17 @@ int64_t scratch_bytes(const Problem& p, const Orientation& orientation, const Bl
     const Block block = b.blocks.region[r].largest();
     const int64_t stage = image_bytes(p, b.blocks.region[r], b.chunks[0], sizeof(T)) + width * int64_t{sizeof(T)};
     const int64_t rows = orientation.pixels_on_lanes ? p.outputs : block.rows();
-    const int64_t panels = b.chunks.count() == 1 ? 1
-                           : orientation.pixels_on_lanes
-                               ? block.lines() * ceil_div(block.extent[3], width)
-                               : ceil_div(b.panels.panels, b.splits);
+    const int64_t panels = b.chunks.count() == 1         ? 1
+                           : orientation.pixels_on_lanes ? block.lines() * ceil_div(block.extent[3], width)
+                                                         : ceil_div(b.panels.panels, b.splits);
     most = std::max(most, stage + panels * rows * width * int64_t{sizeof(T)} + rows * int64_t{sizeof(void*)});
   }
   return most + b.chunks.depth() * int64_t{sizeof(Tap)};
 }
 
-#define CK_INSTANTIATE(T)                                                                   \
-  template Orientation choose_orientation(const Kernels<T>&, const Problem&, bool);         \
-  template struct Blocking<T>;                                                              \
+#define CK_INSTANTIATE(T)                                                           \
+  template Orientation choose_orientation(const Kernels<T>&, const Problem&, bool); \
+  template struct Blocking<T>;                                                      \
   template int64_t scratch_bytes(const Problem&, const Orientation&, const Blocking<T>&);
 CK_INSTANTIATE(float)
 CK_INSTANTIATE(double)

@@ -58,8 +58,8 @@ template <class T>
 struct Slices {
   Chunking chunks;
   Region blocks;  // all outputs
-  bool patches;  // buffer[i][t][c] rather than buffer[k][i]
-  int64_t rows;  // of a slice, at most
+  bool patches;   // buffer[i][t][c] rather than buffer[k][i]
+  int64_t rows;   // of a slice, at most
 
   // A slice's buffer, its sums and its kernel chunk together stay within `limit` bytes, or are single rows.
   Slices(const Problem& p, int64_t limit, bool span_batch)
@@ -183,8 +183,10 @@ class Im2col final : public Algorithm {
           T* to = buffer + line * x * chunk.depth + k * chunk.extent[0];
           for (int64_t j = 0; j < x; ++j, to += chunk.depth) {
             const int64_t ix = inside_row ? index(2, block.start[3] + j, tx) : -1;
-            if (ix < 0) memset(to, 0, chunk.extent[0] * sizeof(T));
-            else memcpy(to, from + ix * p.image.axis[2], chunk.extent[0] * sizeof(T));
+            if (ix < 0)
+              memset(to, 0, chunk.extent[0] * sizeof(T));
+            else
+              memcpy(to, from + ix * p.image.axis[2], chunk.extent[0] * sizeof(T));
           }
           continue;
         }
@@ -227,8 +229,10 @@ class Im2col final : public Algorithm {
     } else {
       int64_t runs = 0;
       kernel_runs(p, kernel, chunk, [&](int64_t, const T* from, int64_t run, ptrdiff_t step) {
-        if (step == 1 || run == 1) m = {from, p.kernel.output, false};
-        else if (p.kernel.output == 1) m = {from, step, true};
+        if (step == 1 || run == 1)
+          m = {from, p.kernel.output, false};
+        else if (p.kernel.output == 1)
+          m = {from, step, true};
         ++runs;
       });
       if (runs != 1) m.data = nullptr;
@@ -243,10 +247,9 @@ class Im2col final : public Algorithm {
       if (packed) {
         for (int64_t k = 0; k < chunk.depth; ++k) place(k, packed[o * p.depth() + chunk.k0 + k]);
       } else {
-        kernel_runs(p, kernel + o * p.kernel.output, chunk,
-                    [&](int64_t k, const T* from, int64_t run, ptrdiff_t step) {
-                      for (int64_t i = 0; i < run; ++i) place(k + i, from[i * step]);
-                    });
+        kernel_runs(p, kernel + o * p.kernel.output, chunk, [&](int64_t k, const T* from, int64_t run, ptrdiff_t step) {
+          for (int64_t i = 0; i < run; ++i) place(k + i, from[i * step]);
+        });
       }
     }
     return {fresh, chunk.depth, false};
@@ -263,7 +266,8 @@ class Im2col final : public Algorithm {
     ptrdiff_t pixel;
     const bool even = even_stride(p.result, block, &pixel);
     const bool by_output = even && p.result.output == 1 && Matrix<T>{result, pixel, false}.usable(outputs, rows);
-    const bool by_pixel = even && !by_output && pixel == 1 && Matrix<T>{result, p.result.output, false}.usable(rows, outputs);
+    const bool by_pixel =
+        even && !by_output && pixel == 1 && Matrix<T>{result, p.result.output, false}.usable(rows, outputs);
     T* c = by_output || by_pixel ? result : static_cast<T*>(scratch(sums_slot, rows * outputs * sizeof(T)));
     if (!c) return false;
     const int64_t ldc = by_output ? pixel : by_pixel ? p.result.output : rows;

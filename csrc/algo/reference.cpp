@@ -73,8 +73,7 @@ class Reference final : public Algorithm {
 
   void plane(const Problem& p, const ck_operands& o, int64_t g, int64_t b, int64_t n) const {
     const T* image = static_cast<const T*>(o.image.data) + p.image.offset + g * p.image.group + b * p.image.batch;
-    const T* kernel = static_cast<const T*>(o.kernel.data) + p.kernel.offset + g * p.kernel.group +
-                      n * p.kernel.output;
+    const T* kernel = static_cast<const T*>(o.kernel.data) + p.kernel.offset + g * p.kernel.group + n * p.kernel.output;
     const T* bias = p.bias_per_output ? static_cast<const T*>(o.bias) : nullptr;
     const auto at = [&](const Problem::Result& view, int64_t z, int64_t y, int64_t x) {
       return view.offset + g * view.group + b * view.batch + n * view.output + z * view.axis[0] + y * view.axis[1] +

@@ -1,8 +1,8 @@
 // Cutting a problem: the sum over k into chunks that are ranges of its order, and the outputs (b, z, y, x) into blocks.
 //   order of k:  (c, tz, ty, tx), or (tz, ty, tx, c) where the image's channels lie contiguous
 // Chunks follow one another, so every output stays one chain of multiply-adds in the order of k. Blocks are cut from
-// regions: the outputs whose window meets the zero padding on one side, and the rest, so that a border's blocks can skip
-// the taps that only see zeros and the rest is read in place. Pure arithmetic: knows no memory and no ISA.
+// regions: the outputs whose window meets the zero padding on one side, and the rest, so that a border's blocks can
+// skip the taps that only see zeros and the rest is read in place. Pure arithmetic: knows no memory and no ISA.
 #pragma once
 
 #include <algorithm>
@@ -18,8 +18,9 @@ inline int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
 // The size of the pieces when n is cut into nearly equal ones of at most `most`.
 inline int64_t even_piece(int64_t n, int64_t most) { return n <= most ? n : ceil_div(n, ceil_div(n, most)); }
 
-// Dimensions of k: [0] channels, then z, y, x taps. At most one is partial; those inside it in the order of k are whole,
-// those outside 1. `start`, `extent`: the part to sum; it lies at `first` of the part that was packed, `whole` wide.
+// Dimensions of k: [0] channels, then z, y, x taps. At most one is partial; those inside it in the order of k are
+// whole, those outside 1. `start`, `extent`: the part to sum; it lies at `first` of the part that was packed, `whole`
+// wide.
 struct Chunk {
   int64_t start[4], extent[4], first[4], whole[4], k0, depth;
   bool channels_inner;
@@ -159,8 +160,10 @@ inline bool even_stride(const ptrdiff_t (&stride)[4], const Block& block, ptrdif
   *step = 1;
   for (int d = 3; d >= 0; --d) {
     if (block.extent[d] == 1) continue;
-    if (run == 1) *step = stride[d];
-    else if (stride[d] != *step * run) return false;
+    if (run == 1)
+      *step = stride[d];
+    else if (stride[d] != *step * run)
+      return false;
     run *= block.extent[d];
   }
   return true;
@@ -210,8 +213,8 @@ inline Box touched(const Problem& p, const Block& block, const Chunk& chunk) {
   for (int a = 0; a < CK_MAX_SPATIAL; ++a) {
     const Axis& axis = p.axis[a];
     box.start[a] = block.start[a + 1] * axis.stride + chunk.start[a + 1] * axis.dilation - axis.pad;
-    box.count[a] = (block.extent[a + 1] - 1) * axis.stride +
-                   (std::max<int64_t>(1, chunk.extent[a + 1]) - 1) * axis.dilation + 1;
+    box.count[a] =
+        (block.extent[a + 1] - 1) * axis.stride + (std::max<int64_t>(1, chunk.extent[a + 1]) - 1) * axis.dilation + 1;
   }
   return box;
 }

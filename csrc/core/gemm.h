@@ -27,8 +27,7 @@ struct Panels {
   int64_t count, panels;
   int lanes;
 
-  Panels(const Kernels<T>& kernels, const TileShape<T>& shape, int64_t positions)
-      : main(&shape), lanes(kernels.lanes) {
+  Panels(const Kernels<T>& kernels, const TileShape<T>& shape, int64_t positions) : main(&shape), lanes(kernels.lanes) {
     const int64_t width = int64_t{shape.vectors} * lanes;
     count = positions;
     panels = (positions + width - 1) / width;
@@ -36,7 +35,7 @@ struct Panels {
     last = panels > 0 ? &shape_for(kernels, (rest + lanes - 1) / lanes) : main;
   }
   const TileShape<T>& shape(int64_t j) const { return j + 1 == panels ? *last : *main; }
-  int64_t start(int64_t j) const { return j * main->vectors * lanes; }       // first position of panel j
+  int64_t start(int64_t j) const { return j * main->vectors * lanes; }          // first position of panel j
   int64_t width(int64_t j) const { return int64_t{shape(j).vectors} * lanes; }  // its lanes, padding included
   int64_t used(int64_t j) const { return j + 1 == panels ? count - start(j) : width(j); }
   int64_t padded() const { return panels ? start(panels - 1) + width(panels - 1) : 0; }

@@ -27,7 +27,11 @@ struct ImageView {
     }
   }
   ImageView(const Problem& p, const T* staged, const StagedLayout& s)
-      : base(staged), batch(s.batch_pitch), channel(s.channel_pitch), split(s.split), phase_pitch(s.phase_pitch),
+      : base(staged),
+        batch(s.batch_pitch),
+        channel(s.channel_pitch),
+        split(s.split),
+        phase_pitch(s.phase_pitch),
         dilation(p.axis[2].dilation) {
     for (int a = 0; a < CK_MAX_SPATIAL; ++a) {
       row[a] = s.axis_pitch[a] * p.axis[a].stride;
@@ -87,8 +91,8 @@ void kernel_runs(const Problem& p, const T* kernel, const Chunk& chunk, F&& f) {
         f(k, kernel + a * stride[0] + b * stride[1] + c * stride[2], run, step);
 }
 
-// panel[k][j] for `columns` outputs from `kernel` on; `width` wide, zero-filled. Steps that the kernel holds side by side
-// as (c, t) but that are wanted as (t, c) go through transposes in a block of channels, then row by row.
+// panel[k][j] for `columns` outputs from `kernel` on; `width` wide, zero-filled. Steps that the kernel holds side by
+// side as (c, t) but that are wanted as (t, c) go through transposes in a block of channels, then row by row.
 template <class T>
 void pack_panel(const Kernels<T>& kernels, const Problem& p, const T* kernel, const Chunk& chunk, int64_t columns,
                 int64_t width, T* panel) {

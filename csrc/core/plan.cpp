@@ -94,8 +94,8 @@ ck_status ck_plan_create(const ck_spec* spec, const char* algorithm, const char*
     if (!plan) return CK_OUT_OF_MEMORY;
     plan->spec = *spec;
     try {
-      plan->algorithm = spec->dtype == CK_FLOAT32 ? row.f32(*spec, *entry->f32, reason)
-                                                  : row.f64(*spec, *entry->f64, reason);
+      plan->algorithm =
+          spec->dtype == CK_FLOAT32 ? row.f32(*spec, *entry->f32, reason) : row.f64(*spec, *entry->f64, reason);
     } catch (const std::bad_alloc&) {
       return CK_OUT_OF_MEMORY;
     }

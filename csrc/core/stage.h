@@ -17,7 +17,7 @@ struct Box {
 
 struct StagedLayout {
   enum Inner { x, channel, batch } inner;
-  int64_t split;                          // x positions are de-interleaved by this stride: x -> (x % split, x / split)
+  int64_t split;  // x positions are de-interleaved by this stride: x -> (x % split, x / split)
   ptrdiff_t batch_pitch, channel_pitch, axis_pitch[3], phase_pitch;  // elements; axis_pitch[2] is of x / split
   int64_t elements;
 
@@ -132,15 +132,15 @@ void stage(const Problem& p, const T* image, const Box& box, const StagedLayout&
             memset(row, 0, layout.axis_pitch[1] * sizeof(T));
             continue;
           }
-          const T* from = image + (box.b0 + b) * p.image.batch + (box.c0 + c) * p.image.channel +
-                          iz * p.image.axis[0] + iy * p.image.axis[1];
+          const T* from = image + (box.b0 + b) * p.image.batch + (box.c0 + c) * p.image.channel + iz * p.image.axis[0] +
+                          iy * p.image.axis[1];
           if (by_x) {
-            detail::stage_row(from, p.image.axis[2], p.axis[2].in, p.pad_mode, box.start[2], box.count[2],
-                              layout.split, layout.phase_pitch, row);
+            detail::stage_row(from, p.image.axis[2], p.axis[2].in, p.pad_mode, box.start[2], box.count[2], layout.split,
+                              layout.phase_pitch, row);
           } else {
             detail::stage_runs(from, p.image.axis[2], p.axis[2].in, p.pad_mode, box.start[2], box.count[2],
-                               layout.inner == StagedLayout::channel ? box.channels : box.batch,
-                               layout.axis_pitch[2], row);
+                               layout.inner == StagedLayout::channel ? box.channels : box.batch, layout.axis_pitch[2],
+                               row);
           }
         }
       }

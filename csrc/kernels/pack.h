@@ -51,8 +51,8 @@ void pack(MatrixView<const T> source, int64_t rows, int64_t columns, T* panel, i
 }
 
 template <class T>
-void store_view(const T* c, int64_t ldc, int64_t rows, int64_t columns, MatrixView<T> out,
-                MatrixView<const T> residual, bool limited, T lo, T hi) {
+void store_view(const T* c, int64_t ldc, int64_t rows, int64_t columns, MatrixView<T> out, MatrixView<const T> residual,
+                bool limited, T lo, T hi) {
   constexpr int w = lanes<T>;
   const bool add = residual.data != nullptr, apart = c != out.data;
   const Vector<T> vlo = splat<T>(lo), vhi = splat<T>(hi);

@@ -18,10 +18,10 @@ enum class Start : int32_t { zero, load, lane_bias, row_bias };
 template <class T>
 struct TileJob {
   const Tap* taps;
-  int64_t depth;     // number of steps k
-  ptrdiff_t ldc;     // bytes between rows of C
-  Start start;       // where the sums begin: 0, the values in C, a bias per lane or a bias per row
-  bool clamp;        // limit to [lo, hi] before storing (the last product of a sum only)
+  int64_t depth;  // number of steps k
+  ptrdiff_t ldc;  // bytes between rows of C
+  Start start;    // where the sums begin: 0, the values in C, a bias per lane or a bias per row
+  bool clamp;     // limit to [lo, hi] before storing (the last product of a sum only)
   T lo, hi;
 };
 
@@ -59,8 +59,8 @@ struct Kernels {
   void (*pack)(MatrixView<const T> source, int64_t rows, int64_t columns, T* panel, int64_t width);
 
   // out(i, j) = clamp(c[i * ldc + j] + residual(i, j)), any strides on out and residual (residual.data may be null).
-  void (*store)(const T* c, int64_t ldc, int64_t rows, int64_t columns, MatrixView<T> out,
-                MatrixView<const T> residual, bool clamp, T lo, T hi);
+  void (*store)(const T* c, int64_t ldc, int64_t rows, int64_t columns, MatrixView<T> out, MatrixView<const T> residual,
+                bool clamp, T lo, T hi);
 
   // Does `iterations` rounds of independent multiply-adds in registers; returns the floating-point operations done.
   int64_t (*peak)(int64_t iterations);

@@ -17,23 +17,19 @@ void tile(const TileJob<T>& job, const char* const* rows, const char* panel, cha
   V acc[MR][NV];
   const ptrdiff_t ldc = job.ldc;
   CK_UNROLL
-  for (int m = 0; m < MR; ++m)
-    CK_UNROLL
+  for (int m = 0; m < MR; ++m) CK_UNROLL
   for (int v = 0; v < NV; ++v) acc[m][v] = V{};
   if (job.start == Start::load) {
     CK_UNROLL
-    for (int m = 0; m < MR; ++m)
-      CK_UNROLL
+    for (int m = 0; m < MR; ++m) CK_UNROLL
     for (int v = 0; v < NV; ++v) acc[m][v] = load<T>(c + m * ldc + v * sizeof(V));
   } else if (job.start == Start::lane_bias) {
     CK_UNROLL
-    for (int m = 0; m < MR; ++m)
-      CK_UNROLL
+    for (int m = 0; m < MR; ++m) CK_UNROLL
     for (int v = 0; v < NV; ++v) acc[m][v] = load<T>(bias + v * w);
   } else if (job.start == Start::row_bias) {
     CK_UNROLL
-    for (int m = 0; m < MR; ++m)
-      CK_UNROLL
+    for (int m = 0; m < MR; ++m) CK_UNROLL
     for (int v = 0; v < NV; ++v) acc[m][v] = splat<T>(bias[m]);
   }
 
@@ -60,13 +56,11 @@ void tile(const TileJob<T>& job, const char* const* rows, const char* panel, cha
   if (job.clamp) {
     const V lo = splat<T>(job.lo), hi = splat<T>(job.hi);
     CK_UNROLL
-    for (int m = 0; m < MR; ++m)
-      CK_UNROLL
+    for (int m = 0; m < MR; ++m) CK_UNROLL
     for (int v = 0; v < NV; ++v) acc[m][v] = clamp<T>(acc[m][v], lo, hi);
   }
   CK_UNROLL
-  for (int m = 0; m < MR; ++m)
-    CK_UNROLL
+  for (int m = 0; m < MR; ++m) CK_UNROLL
   for (int v = 0; v < NV; ++v) store<T>(c + m * ldc + v * sizeof(V), acc[m][v]);
 }
 
