@@ -57,8 +57,9 @@ struct Run {
 
   // The rows and taps of a block and chunk; null rows where memory is out.
   bool view(int64_t g, const Block& block, const Chunk& chunk, ImageView<T>* out) const;
-  bool outputs_on_lanes(int64_t g, const Block& block, int64_t panel_begin, int64_t panel_end) const;
-  bool pixels_on_lanes(int64_t g, const Block& block) const;
+  bool outputs_on_lanes(int64_t g, const Block& block, const Block& region, int64_t panel_begin,
+                        int64_t panel_end) const;
+  bool pixels_on_lanes(int64_t g, const Block& block, const Block& region) const;
   bool task(int64_t index) const;
 
   void finish(const T* c, int64_t ldc, int64_t rows, int64_t columns, MatrixView<T> out,
@@ -89,7 +90,8 @@ bool Run<T>::view(int64_t g, const Block& block, const Chunk& chunk, ImageView<T
 }
 
 template <class T>
-bool Run<T>::outputs_on_lanes(int64_t g, const Block& block, int64_t panel_begin, int64_t panel_end) const {
+bool Run<T>::outputs_on_lanes(int64_t g, const Block& block, const Block& region, int64_t panel_begin,
+                              int64_t panel_end) const {
   const Panels<T>& panels = blocking.panels;
   const int64_t rows = block.rows(), chunks = blocking.chunks.count(), width = panels.width(0);
   ptrdiff_t pixel, extra_pixel = 0;
@@ -105,7 +107,7 @@ bool Run<T>::outputs_on_lanes(int64_t g, const Block& block, int64_t panel_begin
   Tap* tap = reinterpret_cast<Tap*>(table + rows * sizeof(char*));
 
   for (int64_t i = 0; i < chunks; ++i) {
-    const Chunk chunk = seen(p, block, blocking.chunks[i]);
+    const Chunk chunk = seen(p, region, blocking.chunks[i]);
     const bool last = i + 1 == chunks;
     ImageView<T> v(p, nullptr, Box{});
     if (!view(g, block, chunk, &v)) return false;
@@ -168,7 +170,7 @@ bool Run<T>::outputs_on_lanes(int64_t g, const Block& block, int64_t panel_begin
 }
 
 template <class T>
-bool Run<T>::pixels_on_lanes(int64_t g, const Block& block) const {
+bool Run<T>::pixels_on_lanes(int64_t g, const Block& block, const Block& region) const {
   const Panels<T> panels(kernels, *blocking.panels.main, block.extent[3]);
   const int64_t chunks = blocking.chunks.count(), width = panels.width(0), outputs = p.outputs;
   char* table =
@@ -179,7 +181,7 @@ bool Run<T>::pixels_on_lanes(int64_t g, const Block& block) const {
   Tap* tap = reinterpret_cast<Tap*>(table + outputs * sizeof(char*));
 
   for (int64_t i = 0; i < chunks; ++i) {
-    const Chunk chunk = seen(p, block, blocking.chunks[i]);
+    const Chunk chunk = seen(p, region, blocking.chunks[i]);
     const bool last = i + 1 == chunks;
     ImageView<T> v(p, nullptr, Box{});
     if (!view(g, block, chunk, &v)) return false;
@@ -227,9 +229,10 @@ template <class T>
 bool Run<T>::task(int64_t index) const {
   const int64_t blocks = blocking.blocks.count(), splits = blocking.splits, panels = blocking.panels.panels;
   const int64_t g = index / (blocks * splits), split = index / blocks % splits;
-  const Block block = blocking.blocks[index % blocks];
-  if (orientation.pixels_on_lanes) return pixels_on_lanes(g, block);
-  return outputs_on_lanes(g, block, split * panels / splits, (split + 1) * panels / splits);
+  Block region;
+  const Block block = blocking.blocks.at(index % blocks, &region);
+  if (orientation.pixels_on_lanes) return pixels_on_lanes(g, block, region);
+  return outputs_on_lanes(g, block, region, split * panels / splits, (split + 1) * panels / splits);
 }
 
 template <class T>

@@ -147,10 +147,14 @@ struct Regions {
     for (int i = 0; i < regions; ++i) n += region[i].count();
     return n;
   }
-  Block operator[](int64_t i) const {
+  // Block i, and in `around` the whole region it is from.
+  Block at(int64_t i, Block* around) const {
     int r = 0;
     for (; i >= region[r].count(); ++r) i -= region[r].count();
-    return region[r][i];
+    const Region& from = region[r];
+    std::copy(from.start, from.start + 4, around->start);
+    std::copy(from.extent, from.extent + 4, around->extent);
+    return from[i];
   }
 };
 
@@ -189,7 +193,8 @@ inline ptrdiff_t first_output(const Problem::Result& view, int64_t group, const 
   return at;
 }
 
-// The part of a chunk whose taps meet the image from anywhere in the block; the others see only zero padding.
+// The part of a chunk whose taps meet the image from anywhere in the block; the others see only zero padding. Asked of
+// whole regions, which the problem alone decides, so that what is left out depends on neither threads nor batch.
 inline Chunk seen(const Problem& p, const Block& block, Chunk chunk) {
   if (p.pad_mode != CK_PAD_ZEROS) return chunk;
   for (int a = 0; a < CK_MAX_SPATIAL; ++a) {
