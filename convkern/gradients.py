@@ -37,7 +37,7 @@ def conv_grad_input(
         Gradient of the convolution's output, of its shape; (N, C_out, ...) or, with a channels-last layout,
         (N, ..., C_out). Without N where ``input_shape`` has none.
     weight : array_like
-        ``(C_out, C_in/groups, *kernel)``, of grad's dtype. Its number of kernel axes is that of the convolution, 1 to 3.
+        ``(C_out, C_in/groups, *kernel)``, of grad's dtype; as many kernel axes as the convolution has, 1 to 3.
     input_shape : tuple of int
         Shape of the convolution's x, in its layout; a strided convolution's output alone does not tell.
     stride, padding, dilation, groups, padding_mode, layout, algorithm, accuracy
