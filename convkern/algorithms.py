@@ -109,6 +109,11 @@ def packing(spec: Spec, machine: Machine) -> float:
     return 2 * spec.weight_bytes / machine.rate(2 * spec.weight_bytes)
 
 
+def shuffled(spec: Spec, machine: Machine, elements: float) -> float:
+    """Seconds one core needs to move elements between NCHW and the kernels' order, in which channels lie together."""
+    return 0.0 if spec.channels_last else elements * machine.shuffle_cycles / machine.clock()
+
+
 class Direct(Algorithm):
     """Products read straight from the image through row and tap tables; no im2col buffer."""
 
@@ -119,16 +124,95 @@ class Direct(Algorithm):
 
     def cost(self, spec: Spec, machine: Machine, *, planned: bool, threads: int) -> float:
         rows, columns, depth = products(spec)
-        width = machine.width(spec.dtype)
+        lanes = machine.vector(spec.dtype)
         # Pixels on the vector side cost a transposed store, and pay only where channels leave most lanes idle.
-        lanes = max(lane_use(columns, width), 0.6 * lane_use(rows, width))
+        use = max(lane_use(columns, lanes), 0.6 * lane_use(rows, lanes))
         # Every tile stores once per sum: about as long as eight of its multiply-add steps.
-        efficiency = machine.efficiency * lanes * depth / (depth + 8)
+        efficiency = machine.efficiency * use * depth / (depth + 8)
         arithmetic = spec.flops / (machine.peak(spec.dtype) * max(efficiency, 1e-3))
+        arithmetic += shuffled(spec, machine, spec.groups * rows * columns)
+        arithmetic += machine.group * spec.groups * spec.n if spec.groups > 1 else 0.0
         seconds = shared(max(arithmetic, moved(spec, machine)), machine, threads)
         if not planned and spec.direction != "grad_weight":
             seconds += packing(spec, machine)
         return seconds + machine.call
+
+
+class Winograd(Algorithm):
+    """Winograd's F(m x m, 3 x 3): fewer multiplications, paid for by transforms of image, kernel and result.
+
+    Lavin & Gray, "Fast Algorithms for Convolutional Neural Networks", 2016.
+    """
+
+    windowed = False
+
+    def __init__(self, m: int, growth: float) -> None:
+        self.name = f"winograd{m}"
+        self.m, self.points, self.growth = m, (m + 2) ** 2, growth
+
+    def supports(self, spec: Spec) -> str | None:
+        if spec.direction == "grad_weight":
+            return "not for the weight gradient"
+        if spec.kernel != (3, 3):
+            return "for 3x3 kernels in two dimensions only"
+        if spec.stride != (1, 1) or spec.dilation != (1, 1):
+            return "for stride 1 and dilation 1 only"
+        return None
+
+    def error(self, spec: Spec) -> float:
+        return unit(spec) * self.growth * (8 + 2 * math.sqrt(spec.terms))
+
+    def cost(self, spec: Spec, machine: Machine, *, planned: bool, threads: int) -> float:
+        forward = spec.direction == "forward"
+        read, written = (spec.ci, spec.co) if forward else (spec.co, spec.ci)
+        source, target = (spec.input, spec.output) if forward else (spec.output, spec.input)
+        depth, columns, groups = read // spec.groups, written // spec.groups, spec.groups
+        lanes, clock = machine.vector(spec.dtype), machine.clock()
+        tiles = spec.n * math.prod(-(-size // self.m) for size in target)
+
+        efficiency = machine.efficiency * lane_use(columns, lanes) * depth / (depth + 12)
+        flops = 2 * self.points * tiles * groups * depth * columns
+        vectors = groups * (-(-depth // lanes) + -(-columns // lanes))
+        transforms = machine.transform_cycles * self.points * tiles * vectors / clock
+        overlap = ((self.m + 2) / self.m) ** 2
+        moves = spec.n * (read * math.prod(source) * overlap + written * math.prod(target))
+        seconds = flops / (machine.peak(spec.dtype) * efficiency) + transforms + shuffled(spec, machine, moves)
+        # A transformed kernel beyond L2 streams past every block of some fifty tiles; about half of that is hidden.
+        kernel = self.points * groups * depth * columns * DTYPES[spec.dtype]
+        if kernel > machine.l2 / 2:
+            seconds += 0.5 * max(1.0, tiles / 50) * kernel / machine.rate(kernel)
+        if not planned:
+            seconds += kernel / machine.rate(2 * kernel)
+            seconds += machine.transform_cycles * self.points * groups * depth * -(-columns // lanes) / clock
+        return shared(max(seconds, moved(spec, machine)), machine, threads) + machine.call
+
+
+class Depthwise(Algorithm):
+    """One summed channel a group: vectors along channels through the tap kernel, one weight vector a tap."""
+
+    name = "depthwise"
+
+    def supports(self, spec: Spec) -> str | None:
+        if spec.direction == "grad_weight":
+            return "not for the weight gradient"
+        if (spec.ci if spec.direction == "forward" else spec.co) != spec.groups:
+            return "for one summed channel a group only"
+        return None
+
+    def error(self, spec: Spec) -> float:
+        return unit(spec) * (8 + 2 * math.sqrt(spec.terms))
+
+    def cost(self, spec: Spec, machine: Machine, *, planned: bool, threads: int) -> float:
+        target, written = (spec.output, spec.co) if spec.direction == "forward" else (spec.input, spec.ci)
+        vectors = -(-spec.groups // machine.vector(spec.dtype)) * (written // spec.groups)
+        lines = spec.n * math.prod(target[:-1]) * vectors
+        taps = math.prod(spec.kernel) * spec.n * math.prod(spec.output) * vectors
+        seconds = (machine.tap_cycles * taps + machine.line_cycles * lines) / machine.clock()
+        elements = spec.n * (spec.ci * math.prod(spec.input) + spec.co * math.prod(spec.output))
+        seconds = max(seconds, moved(spec, machine)) + shuffled(spec, machine, elements)
+        if not planned:
+            seconds += packing(spec, machine)
+        return shared(seconds, machine, threads) + machine.call
 
 
 class Im2col(Algorithm):
@@ -167,6 +251,8 @@ class Reference(Algorithm):
 
 # In the order they are tried and shown; the reference is last.
 ALGORITHMS: tuple[Algorithm, ...] = tuple(
-    algorithm for algorithm in (Direct(), Im2col(), Reference()) if algorithm.name in _core.algorithms()
+    algorithm
+    for algorithm in (Winograd(4, growth=8), Winograd(2, growth=2), Depthwise(), Direct(), Im2col(), Reference())
+    if algorithm.name in _core.algorithms()
 )
 BY_NAME = {algorithm.name: algorithm for algorithm in ALGORITHMS}

@@ -16,7 +16,6 @@ class Machine:
 
     isa: str
     lanes: int  # float32 elements of a vector; float64 has half
-    tile: int  # vectors side by side in the widest register tile
     flops: float  # float32 multiply-add peak counted as two; float64 has half
     l2_rate: float  # bytes moved from or to L2
     l3_rate: float
@@ -28,7 +27,12 @@ class Machine:
     call: float = 0.7e-6  # entering and leaving a plan
     fork: float = 3e-6  # starting and joining the pool
     serial: float = 8e-6  # work below this stays on one thread
-    efficiency: float = 0.90  # share of the peak that the tiles reach over whole layers
+    transform_cycles: float = 5.0  # of Winograd's transforms, for each vector and transform point
+    shuffle_cycles: float = 0.7  # to move one element between layouts
+    tap_cycles: float = 1.0  # of the depthwise kernel, for each vector and tap
+    line_cycles: float = 200.0  # of the depthwise kernel, to begin and end a line
+    group: float = 1.5e-6  # seconds to set up one of many groups in the general kernel
+    efficiency: float = 0.92  # share of the peak that the tiles reach over whole layers
     blas_efficiency: float = 0.80  # the same for SciPy's BLAS on slices
     blas_call: float = 2e-6
     blas_lookup: float = 20e-6  # importing scipy.linalg, spread over the calls of a process
@@ -36,9 +40,13 @@ class Machine:
     def peak(self, dtype: str) -> float:
         return self.flops if dtype == "float32" else self.flops / 2
 
-    def width(self, dtype: str) -> int:
-        """Elements across the widest register tile."""
-        return self.tile * (self.lanes if dtype == "float32" else max(1, self.lanes // 2))
+    def vector(self, dtype: str) -> int:
+        """Elements of a vector."""
+        return self.lanes if dtype == "float32" else max(1, self.lanes // 2)
+
+    def clock(self) -> float:
+        """Cycles a second, taking two multiply-add units for granted."""
+        return self.flops / (4 * self.lanes)
 
     def rate(self, size: float) -> float:
         """Bytes a second at which one core streams through ``size`` bytes again and again."""
@@ -48,11 +56,11 @@ class Machine:
 MACHINES = {
     machine.isa: machine
     for machine in (
-        Machine("avx512", 16, 2, 150e9, 60e9, 25e9, 10e9, 0.8e9),
-        Machine("avx2", 8, 2, 90e9, 50e9, 25e9, 10e9, 0.8e9),
-        Machine("neon", 4, 4, 45e9, 40e9, 20e9, 10e9, 0.8e9),
-        Machine("baseline", 4, 2, 22e9, 40e9, 20e9, 10e9, 0.8e9),
-        Machine("odd", 4, 3, 10e9, 40e9, 20e9, 10e9, 0.8e9),
+        Machine("avx512", 16, 250e9, 100e9, 30e9, 15e9, 0.8e9),
+        Machine("avx2", 8, 125e9, 80e9, 30e9, 15e9, 0.8e9),
+        Machine("neon", 4, 50e9, 40e9, 20e9, 10e9, 0.8e9),
+        Machine("baseline", 4, 32e9, 60e9, 30e9, 15e9, 0.8e9),
+        Machine("odd", 4, 20e9, 60e9, 30e9, 15e9, 0.8e9),
     )
 }
 

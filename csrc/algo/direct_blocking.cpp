@@ -77,11 +77,11 @@ void grow(const Problem& p, Region& region, const Chunk& chunk, int64_t samples,
   const auto fits = [&] { return image_bytes(p, region, chunk, element) <= most_bytes; };
   for (int d : {0, 1, 2}) region.set(d, 1);
   region.set(3, even_piece(region.extent[3], most_rows));
-  while (region.piece[3] > 8 && !fits()) region.set(3, even_piece(region.extent[3], region.piece[3] / 2));
-  for (int d = 2; d >= 0 && region.piece[d + 1] == region.extent[d + 1]; --d) {
+  while (region.piece(3) > 8 && !fits()) region.set(3, even_piece(region.extent[3], region.piece(3) / 2));
+  for (int d = 2; d >= 0 && region.piece(d + 1) == region.extent[d + 1]; --d) {
     const int64_t most = std::max<int64_t>(1, most_rows / region.rows());
     region.set(d, even_piece(region.extent[d], d == 0 ? std::min(most, samples) : most));
-    while (region.piece[d] > 1 && !fits()) region.set(d, even_piece(region.extent[d], region.piece[d] - 1));
+    while (region.piece(d) > 1 && !fits()) region.set(d, even_piece(region.extent[d], region.piece(d) - 1));
   }
 }
 
@@ -130,7 +130,7 @@ Blocking<T>::Blocking(const Kernels<T>& kernels, const Problem& p, const Orienta
     if (chunks.depth() <= 64 || image_bytes(p, interior, chunks[0], element) <= most_bytes) break;
   }
   for (int r = 1; r < blocks.regions; ++r)
-    grow(p, blocks.region[r], chunks[0], interior.piece[0], most_rows, most_bytes, element);
+    grow(p, blocks.region[r], chunks[0], interior.piece(0), most_rows, most_bytes, element);
 
   // Below ~8 us of work a second thread costs more than it brings.
   constexpr double serial_cycles = 30000;
@@ -146,16 +146,16 @@ Blocking<T>::Blocking(const Kernels<T>& kernels, const Problem& p, const Orienta
     // Smaller blocks, as long as each keeps a few tiles of rows.
     const int64_t fewest = on_pixels ? width : 28;
     for (int d : {2, 1, 3, 0})
-      for (int64_t n = 2 * interior.pieces(d); n <= interior.extent[d]; n *= 2) {
+      for (int64_t n = 2 * interior.parts[d]; n <= interior.extent[d]; n *= 2) {
         if (total() >= (splits > 1 ? parts : wanted) || interior.rows() / 2 < fewest) break;
-        interior.set(d, ceil_div(interior.extent[d], n));
+        interior.cut(d, n);
       }
     if (total() < threads) splits = std::min(panel_count, ceil_div(threads, p.groups * interior.count()));
     // An even share for every thread, where a few more blocks give one.
-    for (int64_t n = interior.pieces(2); n <= interior.extent[2] && n < interior.pieces(2) + threads; ++n) {
-      const int64_t others = total() / interior.pieces(2);
+    for (int64_t n = interior.parts[2]; n <= interior.extent[2] && n < interior.parts[2] + threads; ++n) {
+      const int64_t others = total() / interior.parts[2];
       if (others * n % threads != 0 && total() < 16 * threads) continue;
-      interior.set(2, ceil_div(interior.extent[2], n));
+      interior.cut(2, n);
       break;
     }
   }

@@ -64,7 +64,7 @@ struct Slices {
   // A slice's buffer, its sums and its kernel chunk together stay within `limit` bytes, or are single rows.
   Slices(const Problem& p, int64_t limit, bool span_batch)
       : chunks(p, INT64_MAX),
-        blocks{{0, 0, 0, 0}, {p.batch, p.axis[0].out, p.axis[1].out, p.axis[2].out}, {1, 1, 1, 1}},
+        blocks(all_outputs(p, p.axis[1].out, p.axis[2].out)),
         patches(p.image.channel == 1 && p.channels > 1) {
     const int64_t budget = std::max<int64_t>(1, limit / int64_t{sizeof(T)});
     const auto rows_for = [&](int64_t depth) {
@@ -78,7 +78,7 @@ struct Slices {
     for (int d = 3; d >= (span_batch ? 0 : 1); --d) {
       const int64_t inner = blocks.rows();
       blocks.set(d, even_piece(blocks.extent[d], std::max<int64_t>(1, rows / std::max<int64_t>(1, inner))));
-      if (blocks.piece[d] < blocks.extent[d]) break;
+      if (blocks.parts[d] > 1) break;
     }
     rows = blocks.rows();
   }

@@ -94,20 +94,21 @@ struct Block {
   int64_t lines() const { return extent[0] * extent[1] * extent[2]; }
 };
 
-// A box of outputs, cut into nearly equal blocks of at most `piece`.
+// A box of outputs, cut into nearly equal blocks: parts[d] of them along dimension d.
 struct Region {
-  int64_t start[4], extent[4], piece[4];
+  int64_t start[4], extent[4], parts[4];
 
-  // Not inlined: GCC 12 at -O2 moves loads of piece[] out of loops that write piece[d] (right with -fno-tree-loop-im).
-  __attribute__((noinline)) void set(int d, int64_t most) { piece[d] = most; }
-  int64_t pieces(int d) const { return ceil_div(extent[d], piece[d]); }
-  int64_t count() const { return pieces(0) * pieces(1) * pieces(2) * pieces(3); }
-  int64_t rows() const { return piece[0] * piece[1] * piece[2] * piece[3]; }
-  Block largest() const { return {{start[0], start[1], start[2], start[3]}, {piece[0], piece[1], piece[2], piece[3]}}; }
+  // Not inlined: GCC 12 at -O2 moves loads of parts[] out of loops that write parts[d] (right with -fno-tree-loop-im).
+  __attribute__((noinline)) void cut(int d, int64_t pieces) { parts[d] = pieces; }
+  void set(int d, int64_t most) { cut(d, ceil_div(extent[d], most)); }
+  int64_t piece(int d) const { return ceil_div(extent[d], parts[d]); }  // the largest block's extent
+  int64_t count() const { return parts[0] * parts[1] * parts[2] * parts[3]; }
+  int64_t rows() const { return piece(0) * piece(1) * piece(2) * piece(3); }
+  Block largest() const { return {{start[0], start[1], start[2], start[3]}, {piece(0), piece(1), piece(2), piece(3)}}; }
   Block operator[](int64_t i) const {
     Block b;
     for (int d = 3; d >= 0; --d) {
-      const int64_t n = pieces(d), at = i % n;
+      const int64_t n = parts[d], at = i % n;
       b.start[d] = start[d] + at * extent[d] / n;
       b.extent[d] = (at + 1) * extent[d] / n - at * extent[d] / n;
       i /= n;
@@ -116,6 +117,13 @@ struct Region {
   }
 };
 
+// One block an output, before anyone makes them larger. Nothing at all counts as one, so that it can be planned for.
+inline Region all_outputs(const Problem& p, int64_t y, int64_t x) {
+  Region r = {{0, 0, 0, 0}, {p.batch, p.axis[0].out, y, x}, {}};
+  for (int d = 0; d < 4; ++d) r.parts[d] = r.extent[d] = std::max<int64_t>(1, r.extent[d]);
+  return r;
+}
+
 struct Regions {
   static constexpr int most = 2 * CK_MAX_SPATIAL + 1;
   Region region[most];  // the interior first
@@ -123,7 +131,7 @@ struct Regions {
 
   // Borders are set apart on the axes with apart[a].
   Regions(const Problem& p, const bool (&apart)[CK_MAX_SPATIAL]) : regions(1) {
-    Region rest = {{0, 0, 0, 0}, {p.batch, p.axis[0].out, p.axis[1].out, p.axis[2].out}, {1, 1, 1, 1}};
+    Region rest = all_outputs(p, p.axis[1].out, p.axis[2].out);
     for (int a = CK_MAX_SPATIAL - 1; a >= 0; --a) {
       const Axis& x = p.axis[a];
       if (!apart[a]) continue;

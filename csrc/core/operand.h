@@ -63,6 +63,33 @@ struct ImageView {
   }
 };
 
+// A padded box of one sample with its channels side by side, whatever the image's strides: to[z][y][x][c], c `pitch`
+// wide and zero-filled. Lines of other layouts go through transposes. image: the sample's first channel of the box.
+template <class T>
+void stage_channels_last(const Kernels<T>& kernels, const Problem& p, const T* image, const Box& box, int64_t pitch,
+                         T* to) {
+  const int64_t line = box.count[2] * pitch;
+  for (int64_t z = 0; z < box.count[0]; ++z)
+    for (int64_t y = 0; y < box.count[1]; ++y, to += line) {
+      const int64_t iz = pad_index(p.pad_mode, box.start[0] + z, p.axis[0].in);
+      const int64_t iy = pad_index(p.pad_mode, box.start[1] + y, p.axis[1].in);
+      if (iz < 0 || iy < 0) {
+        memset(to, 0, line * sizeof(T));
+        continue;
+      }
+      const T* from = image + iz * p.image.axis[0] + iy * p.image.axis[1];
+      for (int64_t x = 0, run; x < box.count[2]; x += run) {
+        const int64_t at = box.start[2] + x, ix = pad_index(p.pad_mode, at, p.axis[2].in);
+        run = at >= 0 && at < p.axis[2].in ? std::min(box.count[2] - x, p.axis[2].in - at) : 1;
+        if (ix < 0)
+          memset(to + x * pitch, 0, pitch * sizeof(T));
+        else
+          kernels.pack({from + ix * p.image.axis[2], p.image.axis[2], p.image.channel}, run, box.channels,
+                       to + x * pitch, pitch);
+      }
+    }
+}
+
 // f(k, pointer, run, step): the kernel's elements for the chunk's k, as few evenly spaced runs as its strides allow.
 template <class T, class F>
 void kernel_runs(const Problem& p, const T* kernel, const Chunk& chunk, F&& f) {

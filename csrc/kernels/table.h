@@ -48,6 +48,28 @@ struct MatrixView {
   ptrdiff_t row, column;
 };
 
+// Transforms of F(m x m, 3 x 3) for vectors along channels, t = m + 2; see kernels/winograd.h. Strides in elements.
+template <class T>
+struct WinogradKernels {
+  int m;
+  void (*input)(const T* source, ptrdiff_t row, ptrdiff_t column, int64_t vectors, T* v, ptrdiff_t point);
+  bool (*output)(const T* sums, ptrdiff_t point, int64_t vectors, const T* bias, T* out, ptrdiff_t row,
+                 ptrdiff_t column);  // false: not all finite
+  void (*filter)(const T* source, ptrdiff_t tap, int64_t vectors, T* u, ptrdiff_t point);
+};
+
+// One vector of channels through a window of `lines` lines of `taps` taps; see kernels/depthwise.h. Strides in
+// elements.
+template <class T>
+struct DepthwiseJob {
+  const ptrdiff_t *line, *weight;  // where the lines start from x, and their weights from `weights`
+  int64_t lines, taps;
+  ptrdiff_t step, tap_step, out_step;  // between outputs of a line, between its taps, between results
+  const T *weights, *bias;             // bias: one vector, or null
+  bool clamp;
+  T lo, hi;
+};
+
 template <class T>
 struct Kernels {
   const char* isa;
@@ -61,6 +83,11 @@ struct Kernels {
   // out(i, j) = clamp(c[i * ldc + j] + residual(i, j)), any strides on out and residual (residual.data may be null).
   void (*store)(const T* c, int64_t ldc, int64_t rows, int64_t columns, MatrixView<T> out, MatrixView<const T> residual,
                 bool clamp, T lo, T hi);
+
+  WinogradKernels<T> winograd[2];  // m = 2, 4
+
+  // `count` outputs of a line, a vector of channels each.
+  void (*depthwise)(const DepthwiseJob<T>& job, const T* x, T* out, int64_t count);
 
   // Does `iterations` rounds of independent multiply-adds in registers; returns the floating-point operations done.
   int64_t (*peak)(int64_t iterations);

@@ -1,0 +1,91 @@
+// The tap kernel: no channel sum, vectors along channels, one weight vector a tap.
+//   out[i] = bias + sum_{r,k} line[r][i * step + k * tap_step] * weights[r][k]      i along an x line
+// Where outputs step over whole taps (step = S * tap_step) a pixel is loaded once for all the outputs that read it.
+// Does not know channels beyond its one vector, nor borders.
+#pragma once
+
+#include "kernels/simd.h"
+#include "kernels/table.h"
+
+namespace convkern {
+namespace CK_ISA {
+
+// MR outputs; KW taps a line, or job.taps where KW is 0; S: outputs step over S taps, 0: over anything.
+template <class T, int MR, int KW, int S>
+CK_INLINE void depthwise_run(const DepthwiseJob<T>& job, const T* x, T* out) {
+  using V = Vector<T>;
+  constexpr int w = lanes<T>;
+  V acc[MR];
+  const V start = job.bias ? load<T>(job.bias) : V{};
+  CK_UNROLL
+  for (int m = 0; m < MR; ++m) acc[m] = start;
+  for (int64_t r = 0; r < job.lines; ++r) {
+    const T* line = x + job.line[r];
+    const T* weight = job.weights + job.weight[r];
+    if constexpr (KW > 0 && S > 0) {
+      V k[KW];
+      CK_UNROLL
+      for (int i = 0; i < KW; ++i) k[i] = load<T>(weight + i * w);
+      CK_UNROLL
+      for (int i = 0; i < (MR - 1) * S + KW; ++i) {
+        const V pixel = load<T>(line + i * job.tap_step);
+        CK_UNROLL
+        for (int m = 0; m < MR; ++m)
+          if (i - m * S >= 0 && i - m * S < KW) acc[m] += pixel * k[i - m * S];
+      }
+    } else {
+      for (int64_t i = 0; i < job.taps; ++i, line += job.tap_step, weight += w) {
+        const V k = load<T>(weight);
+        CK_UNROLL
+        for (int m = 0; m < MR; ++m) acc[m] += load<T>(line + m * job.step) * k;
+      }
+    }
+  }
+  if (job.clamp) {
+    const V lo = splat<T>(job.lo), hi = splat<T>(job.hi);
+    CK_UNROLL
+    for (int m = 0; m < MR; ++m) acc[m] = clamp<T>(acc[m], lo, hi);
+  }
+  CK_UNROLL
+  for (int m = 0; m < MR; ++m) store<T>(out + m * job.out_step, acc[m]);
+}
+
+template <int N>
+struct Height {
+  static constexpr int value = N;
+};
+
+template <class T, int KW, int S>
+void depthwise_line(const DepthwiseJob<T>& job, const T* x, T* out, int64_t count) {
+  const auto run = [&](auto height, int64_t i) {
+    depthwise_run<T, decltype(height)::value, KW, S>(job, x + i * job.step, out + i * job.out_step);
+  };
+  // What is left over at the end is done once more with some of the outputs before it.
+  int64_t i = 0;
+  if (count >= 8) {
+    for (; i + 8 <= count; i += 8) run(Height<8>{}, i);
+    if (i < count) run(Height<8>{}, count - 8);
+  } else if (count >= 4) {
+    run(Height<4>{}, 0);
+    if (count > 4) run(Height<4>{}, count - 4);
+  } else {
+    for (; i < count; ++i) run(Height<1>{}, i);
+  }
+}
+
+template <class T>
+void depthwise(const DepthwiseJob<T>& job, const T* x, T* out, int64_t count) {
+  const bool one = job.step == job.tap_step, two = job.step == 2 * job.tap_step;
+  const int64_t k = job.taps;
+  const auto run = one && k == 3   ? depthwise_line<T, 3, 1>
+                   : one && k == 5 ? depthwise_line<T, 5, 1>
+                   : one && k == 7 ? depthwise_line<T, 7, 1>
+                   : two && k == 3 ? depthwise_line<T, 3, 2>
+                   : two && k == 5 ? depthwise_line<T, 5, 2>
+                   : two && k == 7 ? depthwise_line<T, 7, 2>
+                                   : depthwise_line<T, 0, 0>;
+  run(job, x, out, count);
+}
+
+}  // namespace CK_ISA
+}  // namespace convkern
