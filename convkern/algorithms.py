@@ -177,14 +177,15 @@ class Winograd(Algorithm):
         overlap = ((self.m + 2) / self.m) ** 2
         moves = spec.n * (read * math.prod(source) * overlap + written * math.prod(target))
         seconds = flops / (machine.peak(spec.dtype) * efficiency) + transforms + shuffled(spec, machine, moves)
-        # A transformed kernel beyond L2 streams past every block of some fifty tiles; about half of that is hidden.
+        # A transformed kernel beyond L2 streams past every block of some fifty tiles; three quarters of that is hidden.
         kernel = self.points * groups * depth * columns * DTYPES[spec.dtype]
         if kernel > machine.l2 / 2:
-            seconds += 0.5 * max(1.0, tiles / 50) * kernel / machine.rate(kernel)
-        if not planned:
-            seconds += kernel / machine.rate(2 * kernel)
-            seconds += machine.transform_cycles * self.points * groups * depth * -(-columns // lanes) / clock
-        return shared(max(seconds, moved(spec, machine)), machine, threads) + machine.call
+            seconds += 0.25 * max(1.0, tiles / 50) * kernel / machine.rate(kernel)
+        seconds = shared(max(seconds, moved(spec, machine)), machine, threads)
+        if not planned:  # each thread transforms what it uses: a share where tiles are few, everything where many
+            transform = machine.transform_cycles * self.points * groups * depth * -(-columns // lanes) / clock
+            seconds += (transform + 0.5 * kernel / machine.rate(kernel)) / (threads if tiles <= 100 else 1)
+        return seconds + machine.call
 
 
 class Depthwise(Algorithm):
@@ -209,7 +210,9 @@ class Depthwise(Algorithm):
         taps = math.prod(spec.kernel) * spec.n * math.prod(spec.output) * vectors
         seconds = (machine.tap_cycles * taps + machine.line_cycles * lines) / machine.clock()
         elements = spec.n * (spec.ci * math.prod(spec.input) + spec.co * math.prod(spec.output))
-        seconds = max(seconds, moved(spec, machine)) + shuffled(spec, machine, elements)
+        # Whole vectors of channels go through register transposes, others element by element.
+        share = 1.5 if spec.groups % machine.vector(spec.dtype) else 0.4
+        seconds = max(seconds, moved(spec, machine)) + share * shuffled(spec, machine, elements)
         if not planned:
             seconds += packing(spec, machine)
         return shared(seconds, machine, threads) + machine.call

@@ -56,8 +56,8 @@ class Machine:
 MACHINES = {
     machine.isa: machine
     for machine in (
-        Machine("avx512", 16, 250e9, 100e9, 30e9, 15e9, 0.8e9),
-        Machine("avx2", 8, 125e9, 80e9, 30e9, 15e9, 0.8e9),
+        Machine("avx512", 16, 250e9, 100e9, 30e9, 20e9, 0.8e9),
+        Machine("avx2", 8, 125e9, 80e9, 30e9, 20e9, 0.8e9),
         Machine("neon", 4, 50e9, 40e9, 20e9, 10e9, 0.8e9),
         Machine("baseline", 4, 32e9, 60e9, 30e9, 15e9, 0.8e9),
         Machine("odd", 4, 20e9, 60e9, 30e9, 15e9, 0.8e9),

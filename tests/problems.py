@@ -9,11 +9,16 @@ from functools import lru_cache
 
 import numpy as np
 import oracle
+import pytest
 
 import convkern
-from convkern import _core
+from convkern import _core, algorithms
 from convkern.spec import Spec
 
+STATED = {algorithm.name: algorithm for algorithm in algorithms.ALGORITHMS}
+# These transform what they multiply, and are held to the error they state. All others, a new one included, are sums of
+# products and nothing else: on small integers they must be right to the last bit.
+INEXACT = frozenset({"winograd4", "winograd2"})
 DIRECTIONS = ("forward", "grad_input", "grad_weight")
 WORKSPACE = 32 << 20
 
@@ -112,6 +117,15 @@ BLOCKED = (
     "1,3,40x40->5 31x31",
     "70,3,5x5->8 3x3 s2",
     "1,2,200x3->4 3x3 p1 d1x1 replicate",
+    "1,5,7x470->6 3x3 p1",
+    "40,5,6x7->9 3x3 p1",
+)
+
+# (x, weight, settings) of public calls; every algorithm serves one of them.
+CALLS = (
+    ((2, 6, 9, 8), (20, 3, 3, 2), {"stride": (2, 1), "padding": ((1, 0), (2, 1)), "groups": 2}),
+    ((2, 6, 9, 8), (20, 3, 3, 3), {"padding": ((1, 0), (2, 1)), "groups": 2}),
+    ((2, 6, 9, 8), (6, 1, 3, 3), {"stride": (2, 1), "padding": ((1, 0), (2, 1)), "groups": 6}),
 )
 
 
@@ -151,6 +165,37 @@ def expected(spec, image, weight):
     if spec.direction == "grad_input":
         return oracle.grad_input(image, weight, spec.input, *geometry)
     return oracle.grad_weight(weight, image, spec.kernel, *geometry)
+
+
+def serves(algorithm, x_shape, w_shape, **settings):
+    """Whether an algorithm computes such a public call; "auto" computes all."""
+    return algorithm == "auto" or STATED[algorithm].supports(convkern.explain(x_shape, w_shape, **settings).spec) is None
+
+
+def call_for(algorithm):
+    """The first of CALLS that the algorithm serves."""
+    return next((x, w, settings) for x, w, settings in CALLS if serves(algorithm, x, w, **settings))
+
+
+def chosen(algorithm, x_shape, w_shape, **settings):
+    """(name, spec) of what computes a public call; skips a test whose algorithm does not serve it."""
+    if not serves(algorithm, x_shape, w_shape, **settings):
+        pytest.skip(f"{algorithm} does not serve {x_shape}, {w_shape}, {settings}")
+    explanation = convkern.explain(x_shape, w_shape, algorithm=algorithm, **settings)
+    assert algorithm in ("auto", explanation.chosen)
+    return explanation.chosen, explanation.spec
+
+
+def assert_right(got, right, algorithm, spec, sums=None, exact=True):
+    """Equality, or what is within the algorithm's stated error if it is inexact or the data is not integers.
+
+    The error is relative to the largest of ``sums``: the right result before bias, residual and activation.
+    """
+    if exact and algorithm not in INEXACT:
+        np.testing.assert_array_equal(got, right, err_msg=str(spec))
+    else:
+        bound = STATED[algorithm].error(spec) * np.abs(right if sums is None else sums).max(initial=0)
+        np.testing.assert_allclose(got, right, rtol=0, atol=bound, err_msg=f"{algorithm}: {spec}")
 
 
 @lru_cache(maxsize=4096)

@@ -4,8 +4,10 @@ import numpy as np
 import oracle
 from hypothesis import assume, event
 from hypothesis import strategies as st
+from problems import STATED
 from views import DISGUISES
 
+import convkern
 from convkern import _core
 from convkern.spec import Spec
 
@@ -29,12 +31,13 @@ def paddings(draw, rank):
 @st.composite
 def convolutions(draw):
     """Draw everything that describes a call; its arrays are made from this."""
-    rank = draw(st.integers(1, 3))
+    common = draw(st.integers(0, 2)) == 0  # a 3x3 of stride 1, which the most algorithms serve
+    rank = 2 if common else draw(st.integers(1, 3))
     axis = st.integers(1, LONGEST[rank])
     groups = draw(st.sampled_from([1, 1, 1, 2, 3, 7]))
-    kernel = draw(st.tuples(*[st.integers(1, 5)] * rank))
-    stride = draw(st.one_of(st.integers(1, 4), st.tuples(*[st.integers(1, 4)] * rank)))
-    dilation = draw(st.one_of(st.integers(1, 3), st.tuples(*[st.integers(1, 3)] * rank)))
+    kernel = (3, 3) if common else draw(st.tuples(*[st.integers(1, 5)] * rank))
+    stride = 1 if common else draw(st.one_of(st.integers(1, 4), st.tuples(*[st.integers(1, 4)] * rank)))
+    dilation = 1 if common else draw(st.one_of(st.integers(1, 3), st.tuples(*[st.integers(1, 3)] * rank)))
     spatial = draw(st.tuples(*[axis] * rank))
     padding = draw(paddings(rank))
     strides = (stride,) * rank if isinstance(stride, int) else stride
@@ -45,22 +48,33 @@ def convolutions(draw):
     assume(all(i + sum(p) >= e for i, p, e in zip(spatial, pairs, extents, strict=True)))
     if any(max(p) >= i for i, p in zip(spatial, pairs, strict=True)):
         mode = "zeros"  # the other modes need a border smaller than the image
+    per_group = 1 if groups > 1 and draw(st.booleans()) else draw(st.integers(1, 9))  # half of them depthwise
     event(f"{rank}-D, {mode}")
     return {
         "rank": rank,
-        "x": (draw(st.integers(1, 3)), groups * draw(st.integers(1, 9)), *spatial),
+        "x": (draw(st.integers(1, 3)), groups * per_group, *spatial),
         "co": groups * draw(st.integers(1, 20)),
         "kernel": kernel,
         "settings": {"stride": stride, "padding": padding, "dilation": dilation, "groups": groups},
         "mode": mode,
         "layout": draw(st.sampled_from(LAYOUTS[rank])),
         "dtype": draw(st.sampled_from([np.float32, np.float64])),
-        "algorithm": draw(st.sampled_from(["auto", *_core.algorithms()])),
+        "algorithms": draw(st.permutations(["auto", *_core.algorithms()])),
         "isa": draw(st.sampled_from(_core.supported_isas())),
         "threads": draw(st.integers(1, 3)),
         "disguises": draw(st.tuples(*[st.sampled_from([*DISGUISES, "broadcast"])] * 2)),
         "explicit": (strides, pairs, dilations, groups, mode),
     }
+
+
+def call_settings(case, x_shape, w_shape, direction="forward", **more):
+    """(settings, name, spec) of a public call: the first drawn algorithm that serves it."""
+    settings = {**case["settings"], "layout": case["layout"], "padding_mode": case["mode"], **more}
+    known = {**settings, "direction": direction, "dtype": case["dtype"]}
+    spec = convkern.explain(x_shape, w_shape, **known).spec
+    named = next(name for name in case["algorithms"] if name == "auto" or STATED[name].supports(spec) is None)
+    name = convkern.explain(x_shape, w_shape, algorithm=named, **known).chosen if named == "auto" else named
+    return {**settings, "algorithm": named}, name, spec
 
 
 @st.composite

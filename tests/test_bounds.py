@@ -16,7 +16,7 @@ import ctypes, mmap, sys
 sys.path.insert(0, {tests!r})
 import numpy as np
 from dataclasses import replace
-from problems import DIRECTIONS, core_plan, data, shapes, to_layout, variants
+from problems import DIRECTIONS, STATED, assert_right, core_plan, data, shapes, to_layout, variants
 
 PAGE = mmap.PAGESIZE
 mprotect = ctypes.CDLL(None).mprotect
@@ -33,11 +33,14 @@ def guarded(array, at_end):
     copy[...] = array
     return copy
 
+ran = 0
 for line in {lines!r}:
     for direction in DIRECTIONS:
         image, weight, right = data(line, direction)
         for spec in variants(line, direction):
             if direction == "grad_input" and spec.padding_mode != "zeros":
+                continue
+            if STATED[{algorithm!r}].supports(spec) is not None:
                 continue
             gradient = direction == "grad_weight"
             operand = to_layout(weight, spec) if gradient else weight.astype(spec.dtype)
@@ -49,7 +52,9 @@ for line in {lines!r}:
                 plan = core_plan(spec, {algorithm!r}, {isa!r})
                 arrays = [a if a is None else guarded(a, at_end) for a in (bias, residual, np.empty_like(result))]
                 got = plan.run(guarded(to_layout(image, spec), at_end), guarded(operand, at_end), *arrays)
-                np.testing.assert_array_equal(got, result + (1 if gradient else 2))
+                assert_right(got, result + (1 if gradient else 2), {algorithm!r}, spec, sums=right)
+                ran += 1
+assert ran > 100
 """
 
 

@@ -17,19 +17,26 @@ from convkern.dispatch import choose, explain_spec
 from convkern.machine import MACHINES, this_machine
 from convkern.spec import Spec
 
-# layer: (descriptor, choice with packed weights, choice of a one-shot call), on two threads of each machine named
+# layer: (descriptor, choice with packed weights, choice of a one-shot call), on two threads of each machine below
 GOLDEN = {
-    "resnet 3x3 of 56": ("1,64,56x56->64 3x3 p1", "direct", "direct"),
-    "resnet 3x3 of 28": ("1,128,28x28->128 3x3 p1", "direct", "direct"),
-    "resnet 3x3 of 14": ("1,256,14x14->256 3x3 p1", "direct", "direct"),
-    "resnet 3x3 of 7": ("1,512,7x7->512 3x3 p1", "direct", "direct"),
+    "resnet 3x3 of 56": ("1,64,56x56->64 3x3 p1", "winograd4", "winograd4"),
+    "resnet 3x3 of 28": ("1,128,28x28->128 3x3 p1", "winograd4", "winograd4"),
+    "resnet 3x3 of 14": ("1,256,14x14->256 3x3 p1", "winograd4", "winograd2"),
+    "resnet 3x3 of 7": ("1,512,7x7->512 3x3 p1", "winograd2", "winograd2"),
+    "small 3x3": ("1,16,8x8->16 3x3 p1", "winograd4", "direct"),
+    "3x3 of an image": ("1,3,224x224->64 3x3 p1", "direct", "direct"),
+    "3x3 channels last": ("nhwc 1,64,56x56->64 3x3 p1", "winograd4", "winograd4"),
+    "3x3 input gradient": ("grad_input 1,64,56x56->64 3x3 p1", "winograd4", "winograd4"),
+    "3x3 weight gradient": ("grad_weight 1,64,56x56->64 3x3 p1", "direct", "direct"),
+    "3x3 strided": ("1,64,56x56->64 3x3 p1 s2", "direct", "direct"),
+    "3x3 in double": ("f64 1,128,28x28->128 3x3 p1", "winograd4", "winograd4"),
     "resnet stem": ("1,3,224x224->64 7x7 s2 p3", "direct", "direct"),
     "alexnet stem": ("1,3,227x227->96 11x11 s4", "direct", "direct"),
     "bottleneck 1x1": ("1,1024,14x14->256 1x1", "direct", "direct"),
     "downsampling 1x1": ("1,256,56x56->512 1x1 s2", "direct", "direct"),
     "grouped": ("1,96,27x27->256 5x5 p2 g2", "direct", "direct"),
     "dilated": ("1,256,33x33->256 3x3 p6 d6", "direct", "direct"),
-    "depthwise": ("nhwc 1,144,56x56->144 3x3 p1 s2 g144", "direct", "direct"),
+    "depthwise": ("nhwc 1,144,56x56->144 3x3 p1 s2 g144", "depthwise", "depthwise"),
     "patches": ("1,3,224x224->768 16x16 s16", "direct", "direct"),
     "lenet": ("1,1,28x28->6 5x5 p2", "direct", "direct"),
     "video": ("1,64,8x28x28->128 3x3x3 p1", "direct", "direct"),
@@ -111,12 +118,12 @@ def test_explain_in_a_notebook():
 
 @pytest.mark.parametrize("name", _core.algorithms())
 def test_a_named_algorithm_is_used(name):
-    x, w = np.ones((1, 4, 9, 9), np.float32), np.ones((6, 4, 3, 3), np.float32)
-    assert convkern.plan(x.shape, w, algorithm=name).algorithm == name
+    x_shape, w = (1, 6, 9, 9), np.ones((6, 1, 3, 3), np.float32)  # a layer that all of them serve
+    assert convkern.plan(x_shape, w, groups=6, algorithm=name).algorithm == name
     with convkern.config(algorithm=name):
-        assert convkern.plan(x.shape, w).algorithm == name
-        assert convkern.explain(x.shape, w.shape).chosen == name
-        assert convkern.plan(x.shape, w, algorithm="reference").algorithm == "reference"
+        assert convkern.plan(x_shape, w, groups=6).algorithm == name
+        assert convkern.explain(x_shape, w.shape, groups=6).chosen == name
+        assert convkern.plan(x_shape, w, groups=6, algorithm="reference").algorithm == "reference"
 
 
 def test_a_limit_is_given_as_the_reason():
@@ -129,9 +136,25 @@ def test_a_limit_is_given_as_the_reason():
 
 
 def test_strict_leaves_out_what_mixes_neighbouring_outputs():
-    for line in problems.LARGER:
-        name = choose(Spec.parse(line), Settings(accuracy="strict"))
-        assert BY_NAME[name].windowed
+    layers = [line for line, _, _ in GOLDEN.values()]
+    assert any(choose(Spec.parse(line)) in problems.INEXACT for line in layers)
+    for line in (*problems.LARGER, *layers):
+        for planned in (False, True):
+            name = choose(Spec.parse(line), Settings(accuracy="strict"), planned=planned)
+            assert BY_NAME[name].windowed
+            assert name not in problems.INEXACT
+    for name in problems.INEXACT:
+        with pytest.raises(ValueError, match=f"{name}.*strict"):
+            choose(Spec.parse("1,64,56x56->64 3x3 p1"), Settings(algorithm=name, accuracy="strict"))
+
+
+@pytest.mark.parametrize("count", [(0, 3), (3, 0), (0, 0)], ids=["no input", "no output", "neither"])
+def test_layers_without_channels_have_a_cost(count):
+    ci, co = count
+    for direction in problems.DIRECTIONS:
+        spec = replace(Spec.parse("2,1,5x6->1 3x3"), ci=ci, co=co, direction=direction)
+        assert choose(spec) in _core.algorithms()
+        assert all(0 <= row.seconds < math.inf for row in explain_spec(spec).rows)
 
 
 def test_the_choice_does_not_depend_on_the_threads_of_the_moment():

@@ -5,8 +5,8 @@ import oracle
 import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
-from problems import integers
-from strategies import convolutions
+from problems import assert_right, integers
+from strategies import call_settings, convolutions
 from views import DISGUISES, WRITABLE, broadcast
 
 import convkern
@@ -39,19 +39,9 @@ def arrays(case):
     return x, w, first(x, case["layout"]), w
 
 
-def common(case):
-    return {
-        **case["settings"],
-        "padding_mode": case["mode"],
-        "layout": case["layout"],
-        "algorithm": case["algorithm"],
-        "accuracy": "strict",
-    }
-
-
-def equal(got, right, case):
+def check(got, right, case, name, spec, sums=None):
     assert got.dtype == case["dtype"]
-    np.testing.assert_array_equal(first(got, case["layout"]), right)
+    assert_right(first(got, case["layout"]), right, name, spec, sums)
 
 
 optional = st.one_of(st.none(), st.sampled_from(sorted(DISGUISES)))
@@ -66,12 +56,13 @@ optional = st.one_of(st.none(), st.sampled_from(sorted(DISGUISES)))
 )
 def test_convolution(case, activation, bias_kind, residual_kind, out_kind):
     x, w, ox, ow = arrays(case)
-    right = oracle.forward(ox, ow, *case["explicit"])
+    sums = right = oracle.forward(ox, ow, *case["explicit"])
     bias = bias_kind and integers(case["co"], 3).astype(case["dtype"])
     residual = residual_kind and integers(right.shape, 4).astype(case["dtype"])
     right = oracle.finish(right, bias, residual, activation)
     out = out_kind and WRITABLE[out_kind](np.full_like(last(right, case["layout"]), np.nan, case["dtype"]))
     with convkern.config(isa=case["isa"], threads=case["threads"]):
+        settings, name, spec = call_settings(case, x.shape, w.shape)
         got = CONV[case["rank"]](
             x,
             w,
@@ -79,10 +70,10 @@ def test_convolution(case, activation, bias_kind, residual_kind, out_kind):
             residual=residual_kind and DISGUISES[residual_kind](last(residual, case["layout"])),
             activation=activation,
             out=out,
-            **common(case),
+            **settings,
         )
     assert out is None or got is out
-    equal(got, right, case)
+    check(got, right, case, name, spec, sums)
 
 
 @given(convolutions())
@@ -91,10 +82,12 @@ def test_gradients(case):
     shape = oracle.forward(ox, ow, *case["explicit"]).shape
     g = integers(shape, 3).astype(case["dtype"])
     with convkern.config(isa=case["isa"], threads=case["threads"]):
-        gx = convkern.conv_grad_input(last(g, case["layout"]), w, x.shape, **common(case))
-        gw = convkern.conv_grad_weight(last(g, case["layout"]), x, w.shape, **common(case))
-    equal(gx, oracle.grad_input(g, ow, ox.shape[2:], *case["explicit"]), case)
-    np.testing.assert_array_equal(gw, oracle.grad_weight(g, ox, case["kernel"], *case["explicit"]))
+        settings, *by = call_settings(case, x.shape, w.shape, "grad_input")
+        gx = convkern.conv_grad_input(last(g, case["layout"]), w, x.shape, **settings)
+        check(gx, oracle.grad_input(g, ow, ox.shape[2:], *case["explicit"]), case, *by)
+        settings, *by = call_settings(case, x.shape, w.shape, "grad_weight")
+        gw = convkern.conv_grad_weight(last(g, case["layout"]), x, w.shape, **settings)
+        assert_right(gw, oracle.grad_weight(g, ox, case["kernel"], *case["explicit"]), *by)
 
 
 @given(convolutions(), st.integers(0, 3), st.integers(0, 3))
@@ -114,12 +107,12 @@ def test_transposed_convolution(case, padding, output_padding):
     right = oracle.grad_input(
         first(x_given, case["layout"]), w_given, sizes, strides, ((padding, padding),) * rank, dilations, groups
     )
+    more = {"padding": padding, "output_padding": output_padding, "padding_mode": "zeros"}
     with convkern.config(isa=case["isa"], threads=case["threads"]):
-        got = TRANSPOSE[rank](
-            x_given, w_given, None, strides, padding, output_padding, groups, dilations,
-            layout=case["layout"], algorithm=case["algorithm"],
-        )  # fmt: skip
-    equal(got, right, case)
+        settings, *by = call_settings(case, x_given.shape, w.shape, "transposed", **more)
+        del settings["padding_mode"]
+        got = TRANSPOSE[rank](x_given, w_given, **settings)
+    check(got, right, case, *by)
 
 
 @given(convolutions(), st.integers(1, 3))
@@ -127,7 +120,8 @@ def test_plan_runs_again_and_again(case, times):
     x, w, ox, ow = arrays(case)
     right = oracle.forward(ox, ow, *case["explicit"])
     with convkern.config(isa=case["isa"], threads=case["threads"]):
-        plan = convkern.plan(x.shape, w, **common(case))
-    assert case["algorithm"] in ("auto", plan.algorithm)
+        settings, _, spec = call_settings(case, x.shape, w.shape)
+        plan = convkern.plan(x.shape, w, **settings)
+    assert settings["algorithm"] in ("auto", plan.algorithm)
     for factor in range(1, times + 1):  # integer multiples stay exact
-        equal(plan(x * case["dtype"](factor)), right * factor, case)
+        check(plan(x * case["dtype"](factor)), right * factor, case, plan.algorithm, spec)

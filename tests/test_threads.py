@@ -6,7 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
-from problems import integers
+from problems import assert_right, chosen, integers, serves
 
 import convkern
 from convkern import _core
@@ -16,13 +16,19 @@ LAYERS = (
     ((2, 3, 40, 40), (8, 3, 5, 5), {"stride": 2}),
     ((1, 24, 20, 20), (24, 1, 3, 3), {"groups": 24, "padding": 1}),
     ((1, 64, 10, 10), (64, 64, 1, 1), {}),
+    ((3, 20, 25, 18), (33, 20, 3, 3), {"padding": 1}),
 )
 
 
-def layer(index):
+def layer(index, algorithm="auto"):
+    """One of the layers with its right result, which no number of threads and callers may change by a bit."""
     x_shape, w_shape, settings = LAYERS[index % len(LAYERS)]
     x, w = integers(x_shape, index).astype(np.float32), integers(w_shape, 100 + index).astype(np.float32)
-    return x, w, settings, convkern.conv2d(x, w, algorithm="reference", **settings)
+    with convkern.config(threads=1):
+        once = convkern.conv2d(x, w, algorithm=algorithm, **settings)
+    exact = convkern.conv2d(x, w, algorithm="reference", **settings)
+    assert_right(once, exact, *chosen(algorithm, x_shape, w_shape, **settings))
+    return x, w, settings, once
 
 
 def together(work, threads):
@@ -39,7 +45,8 @@ def together(work, threads):
 
 @pytest.mark.parametrize("algorithm", ["auto", *_core.algorithms()])
 def test_different_calls_at_once(algorithm):
-    problems = [layer(index) for index in range(8)]
+    served = [i for i in range(2 * len(LAYERS)) if serves(algorithm, *LAYERS[i % 5][:2], **LAYERS[i % 5][2])]
+    problems = [layer(index, algorithm) for index in served]
 
     def work(index):
         x, w, settings, right = problems[index]
@@ -49,9 +56,10 @@ def test_different_calls_at_once(algorithm):
     together(work, len(problems))
 
 
-def test_one_plan_in_many_threads():
+@pytest.mark.parametrize("algorithm", ["auto", "winograd4", "winograd2", "direct"])
+def test_one_plan_in_many_threads(algorithm):
     x, w, settings, _ = layer(0)
-    plan = convkern.plan(x.shape, w, **settings)
+    plan = convkern.plan(x.shape, w, algorithm=algorithm, **settings)
     inputs = [integers(x.shape, seed).astype(np.float32) for seed in range(8)]
     right = [plan(one) for one in inputs]
 
@@ -164,7 +172,8 @@ def test_other_python_threads_run_during_a_call():
 
 
 def test_making_plans_in_many_threads():
-    x, w, settings, right = layer(0)
+    x, w, settings, _ = layer(0)
+    right = convkern.plan(x.shape, w, **settings)(x)
 
     def work(index):
         for size in range(10, 30):

@@ -18,7 +18,7 @@
 namespace convkern {
 namespace {
 
-enum Slot { patch_slot, table_slot, input_slot, sums_slot, kernel_slot = 5, flag_slot = 6 };
+enum Slot { patch_slot, table_slot, input_slot, sums_slot, taps_slot, kernel_slot, flag_slot };
 
 template <class T>
 T* scratch_of(int slot, int64_t elements) {
@@ -91,6 +91,35 @@ struct Layout {
   }
 };
 
+// U[p][c][o] of one panel of a group: packed as rows (c, tap), some channels at a time, and transformed.
+template <class T>
+bool transform_panel(const Kernels<T>& kernels, const WinogradKernels<T>& winograd, const Problem& p, const T* kernel,
+                     const Layout<T>& layout, int64_t j, T* u) {
+  constexpr int64_t most = 16;  // channels at a time
+  const Panels<T>& panels = layout.panels;
+  const int64_t w = panels.width(j);
+  T* taps = scratch_of<T>(taps_slot, most * 9 * w);
+  if (!taps) return false;
+  Chunk chunk = Chunking(p, INT64_MAX)[0];
+  for (int64_t c = 0; c < p.channels; c += most) {
+    const int64_t n = std::min(most, p.channels - c);
+    chunk.start[0] = c;
+    chunk.extent[0] = chunk.whole[0] = n;
+    pack_panel(kernels, p, kernel + panels.start(j) * p.kernel.output, chunk, panels.used(j), w, taps);
+    for (int64_t i = 0; i < n; ++i)
+      winograd.filter(taps + i * 9 * w, w, w / kernels.lanes, u + (c + i) * w, layout.kernel_point(p, j));
+  }
+  return true;
+}
+
+// What a thread transformed last for itself, so that it does so once a call and not once a block.
+struct OwnKernel {
+  uint64_t call;
+  int64_t group, split;
+};
+thread_local OwnKernel own_kernel = {0, 0, 0};
+std::atomic<uint64_t> calls{0};
+
 // One call on one problem: everything the tasks share.
 template <class T>
 struct Run {
@@ -100,7 +129,8 @@ struct Run {
   const WinogradKernels<T>& winograd;
   const Problem& p;
   const Layout<T>& layout;
-  const T* packed;             // transformed kernel, all groups
+  const T* packed;             // transformed kernel, all groups; null: each thread transforms what it uses
+  uint64_t call;               // number of this call, never 0
   std::atomic<bool>* tainted;  // per sample: a NaN or an infinity appeared
 
   bool task(int64_t index) const {
@@ -115,6 +145,8 @@ struct Run {
     if (!patch || !input || !sums || !table) return false;
     T* output = sums + layout.points * layout.sums_point();
 
+    const T* group_kernel = packed ? packed + g * layout.kernel_elements(p) : transform_own(g, split);
+    if (!group_kernel) return false;
     transform_input(g, block, patch, input);
     const char** row = reinterpret_cast<const char**>(table);
     for (int64_t point = 0; point < layout.points; ++point)
@@ -133,7 +165,7 @@ struct Run {
       job.depth = depth;
       job.ldc = w * ptrdiff_t{sizeof(T)};
       job.start = Start::zero;
-      const T* kernel = packed + g * layout.kernel_elements(p) + layout.kernel_start(p, j);
+      const T* kernel = group_kernel + layout.kernel_start(p, j);
       for (int64_t point = 0; point < layout.points; ++point)
         multiply_panel(layout.panels.shape(j), job, row + point * rows, rows,
                        reinterpret_cast<const char*>(kernel + point * layout.kernel_point(p, j)),
@@ -142,6 +174,20 @@ struct Run {
         store_line(g, block, line, j, sums + line * columns * w, output);
     }
     return true;
+  }
+
+  // The panels of a split in this thread's own memory: sharing them would cost more than doing them again.
+  const T* transform_own(int64_t g, int64_t split) const {
+    T* own = scratch_of<T>(kernel_slot, layout.kernel_elements(p));
+    if (!own) return nullptr;
+    OwnKernel& done = own_kernel;
+    if (done.call == call && done.group == g && done.split == split) return own;
+    const T* kernel = static_cast<const T*>(operands.kernel.data) + p.kernel.offset + g * p.kernel.group;
+    const int64_t panels = layout.panels.panels;
+    for (int64_t j = split * panels / layout.splits; j < (split + 1) * panels / layout.splits; ++j)
+      if (!transform_panel(kernels, winograd, p, kernel, layout, j, own + layout.kernel_start(p, j))) return nullptr;
+    done = {call, g, split};
+    return own;
   }
 
   Box patch_box(int64_t y, int64_t x, int64_t columns) const {
@@ -227,7 +273,12 @@ class Winograd final : public Algorithm {
     const Problem p = lower(spec_, o, 0);
     const Layout<T> layout(kernels_, winograd_, p, num_threads());
     const T* packed = reinterpret_cast<const T*>(packed_.data);
-    if (o.kernel.data) {
+    // Few threads, or little to do: each for itself. Lines that one core wrote come slowly to another.
+    const int64_t kernel_bytes = layout.kernel_elements(p) * int64_t{sizeof(T)};
+    const bool own = layout.threads <= 4 ? kernel_bytes <= (int64_t{16} << 20) : kernel_bytes <= (int64_t{512} << 10);
+    if (o.kernel.data && own) {
+      packed = nullptr;
+    } else if (o.kernel.data) {
       T* fresh = scratch_of<T>(kernel_slot, p.groups * layout.kernel_elements(p));
       if (!fresh || !transform_kernel(p, o, layout, fresh)) return CK_OUT_OF_MEMORY;
       packed = fresh;
@@ -235,7 +286,7 @@ class Winograd final : public Algorithm {
     auto* tainted = static_cast<std::atomic<bool>*>(scratch(flag_slot, spec_.n * sizeof(std::atomic<bool>)));
     if (!tainted) return CK_OUT_OF_MEMORY;
     for (int64_t b = 0; b < spec_.n; ++b) new (tainted + b) std::atomic<bool>(false);
-    const Run<T> run{spec_, o, kernels_, winograd_, p, layout, packed, tainted};
+    const Run<T> run{spec_, o, kernels_, winograd_, p, layout, packed, ++calls, tainted};
     std::atomic<bool> failed{false};
     parallel_for(p.groups * layout.tiles.count() * layout.splits, layout.threads, [&](int64_t task, int) {
       if (!run.task(task)) failed.store(true, std::memory_order_relaxed);
@@ -269,28 +320,16 @@ class Winograd final : public Algorithm {
   }
 
  private:
-  // U[p][c][o] of every group and panel: packed as (c, tap) rows of a panel, some channels at a time, and transformed.
   bool transform_kernel(const Problem& p, const ck_operands& o, const Layout<T>& layout, T* to) const {
-    const Panels<T>& panels = layout.panels;
+    const int64_t panels = layout.panels.panels;
     std::atomic<bool> failed{false};
     const int threads = p.groups * p.outputs * p.channels > 4096 ? num_threads() : 1;
-    parallel_for(p.groups * panels.panels, threads, [&](int64_t task, int) {
-      constexpr int64_t most = 16;  // channels at a time
-      const int64_t g = task / panels.panels, j = task % panels.panels, w = panels.width(j);
-      T* taps = scratch_of<T>(patch_slot, most * 9 * w);
-      if (!taps) return failed.store(true, std::memory_order_relaxed);
-      const T* kernel = static_cast<const T*>(o.kernel.data) + p.kernel.offset + g * p.kernel.group +
-                        panels.start(j) * p.kernel.output;
-      T* u = to + g * layout.kernel_elements(p) + layout.kernel_start(p, j);
-      Chunk chunk = Chunking(p, INT64_MAX)[0];
-      for (int64_t c = 0; c < p.channels; c += most) {
-        const int64_t n = std::min(most, p.channels - c);
-        chunk.start[0] = c;
-        chunk.extent[0] = chunk.whole[0] = n;
-        pack_panel(kernels_, p, kernel, chunk, panels.used(j), w, taps);
-        for (int64_t i = 0; i < n; ++i)
-          winograd_.filter(taps + i * 9 * w, w, w / kernels_.lanes, u + (c + i) * w, layout.kernel_point(p, j));
-      }
+    parallel_for(p.groups * panels, threads, [&](int64_t task, int) {
+      const int64_t g = task / panels, j = task % panels;
+      const T* kernel = static_cast<const T*>(o.kernel.data) + p.kernel.offset + g * p.kernel.group;
+      if (!transform_panel(kernels_, winograd_, p, kernel, layout, j,
+                           to + g * layout.kernel_elements(p) + layout.kernel_start(p, j)))
+        failed.store(true, std::memory_order_relaxed);
     });
     return !failed.load();
   }
