@@ -28,7 +28,7 @@ from .results import (
 )
 
 BUSY = 0.05  # share of the cores used by others above which a row is called unreliable
-MODES = {"plan": "plan", "other": "other", "call": "call"}
+MODES = {"plan": "plan", "other": "other", "call": "call", "torch": "call/torch"}
 
 
 def duration(seconds: float) -> str:

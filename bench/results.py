@@ -71,9 +71,16 @@ def modes(row: Row) -> dict[str, tuple[str, float]]:
 
 
 def ratios(row: Row) -> dict[str, float]:
-    """Best peer's time over ours, by mode; empty without a peer."""
+    """Best peer's time over ours, by mode, and "torch": PyTorch's best over our call. Empty without a peer."""
     peer = best_peer(row)
-    return {mode: peer[1] / seconds for mode, (_, seconds) in modes(row).items()} if peer else {}
+    if not peer:
+        return {}
+    ours = modes(row)
+    found = {mode: peer[1] / seconds for mode, (_, seconds) in ours.items()}
+    plain = [seconds for name, seconds in times(row).items() if name.startswith("torch") and not is_ours(row, name)]
+    if plain and "call" in ours:
+        found["torch"] = min(plain) / ours["call"][1]
+    return found
 
 
 def judged(row: Row) -> float:
@@ -124,6 +131,6 @@ def groups(rows: list[Row]) -> dict[str, list[Row]]:
 def summary(rows: list[Row]) -> dict[str, dict[str, float]]:
     """Geometric means by mode and the least judged ratio, of some rows that had peers."""
     found = [ratios(row) for row in rows]
-    means = {mode: mean(r[mode] for r in found if mode in r) for mode in ("plan", "other", "call")}
+    means = {mode: mean(r[mode] for r in found if mode in r) for mode in ("plan", "other", "call", "torch")}
     least = min((judged(row) for row in rows if ratios(row)), default=math.nan)
     return {"mean": means, "least": {"judged": least}}

@@ -59,7 +59,7 @@ def test_goals_of_a_line_replace_its_class(tmp_path: Path) -> None:
 def test_ratios() -> None:
     made = row(plan_NCHW=2e-2, plan_NHWC=1e-2, call_NCHW=4e-2, torch_NCHW=4e-2, openvino=2e-2)
     assert results.best_peer(made) == ("openvino", 2e-2)
-    assert results.ratios(made) == pytest.approx({"plan": 2, "other": 1, "call": 0.5})
+    assert results.ratios(made) == pytest.approx({"plan": 2, "other": 1, "call": 0.5, "torch": 1})
     assert results.judged(made) == pytest.approx(2)
     assert results.judged({**made, "by_call": True}) == pytest.approx(0.5)
     assert results.ratios(row(plan_NHWC=1e-2)) == {}
