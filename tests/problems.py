@@ -148,6 +148,11 @@ def variants(line, direction):
     ]
 
 
+def served(line, direction, algorithm):
+    """Whether an algorithm computes a line; layouts and dtypes make no difference."""
+    return STATED[algorithm].supports(variants(line, direction)[0]) is None
+
+
 def shapes(spec):
     """(x, w, y) shapes with channels before space."""
     return (
@@ -169,7 +174,9 @@ def expected(spec, image, weight):
 
 def serves(algorithm, x_shape, w_shape, **settings):
     """Whether an algorithm computes such a public call; "auto" computes all."""
-    return algorithm == "auto" or STATED[algorithm].supports(convkern.explain(x_shape, w_shape, **settings).spec) is None
+    if algorithm == "auto":
+        return True
+    return STATED[algorithm].supports(convkern.explain(x_shape, w_shape, **settings).spec) is None
 
 
 def call_for(algorithm):

@@ -25,7 +25,9 @@ def keeps_denormals():
 
 def call(algorithm, dtype=np.float32, size=40):
     x = np.full((1, 16, size, size), TINY[dtype], dtype)
-    return convkern.conv2d(x, np.ones((16, 16, 3, 3), dtype), padding=1, algorithm=algorithm)
+    groups = 16 if algorithm == "depthwise" else 1
+    w = np.ones((16, 16 // groups, 3, 3), dtype)
+    return convkern.conv2d(x, w, padding=1, groups=groups, algorithm=algorithm)
 
 
 @pytest.mark.parametrize("isa", _core.supported_isas())
@@ -40,10 +42,11 @@ def test_denormal_inputs_count_as_zero(algorithm, dtype, isa):
 @pytest.mark.parametrize("algorithm", _core.algorithms())
 def test_products_that_underflow_are_zero(algorithm, kernel):
     x = np.full((1, 4, 9, 9), 1e-25, np.float32)
-    w = np.full((5, 4, kernel, kernel), 1e-15, np.float32)
-    if not serves(algorithm, x.shape, w.shape):
+    groups = 4 if algorithm == "depthwise" else 1
+    w = np.full((8, 4 // groups, kernel, kernel), 1e-15, np.float32)
+    if not serves(algorithm, x.shape, w.shape, groups=groups):
         pytest.skip("does not serve this kernel")
-    assert not convkern.conv2d(x, w, algorithm=algorithm).any()
+    assert not convkern.conv2d(x, w, groups=groups, algorithm=algorithm).any()
 
 
 @pytest.mark.parametrize("algorithm", _core.algorithms())
