@@ -126,7 +126,8 @@ class Direct(Algorithm):
         rows, columns, depth = products(spec)
         lanes = machine.vector(spec.dtype)
         # Pixels on the vector side cost a transposed store, and pay only where channels leave most lanes idle.
-        use = max(lane_use(columns, lanes), 0.6 * lane_use(rows, lanes))
+        # With fewer than three rows of channels a tile then has too few sums under way to hide the latency of adding.
+        use = max(lane_use(columns, lanes), 0.15 * min(4, 1 + columns) * lane_use(rows, lanes))
         # Every tile stores once per sum: about as long as eight of its multiply-add steps.
         efficiency = machine.efficiency * use * depth / (depth + 8)
         arithmetic = spec.flops / (machine.peak(spec.dtype) * max(efficiency, 1e-3))
@@ -176,7 +177,8 @@ class Winograd(Algorithm):
         transforms = machine.transform_cycles * self.points * tiles * vectors / clock
         overlap = ((self.m + 2) / self.m) ** 2
         moves = spec.n * (read * math.prod(source) * overlap + written * math.prod(target))
-        seconds = flops / (machine.peak(spec.dtype) * efficiency) + transforms + shuffled(spec, machine, moves)
+        seconds = flops / (machine.peak(spec.dtype) * max(efficiency, 1e-3)) + transforms
+        seconds += shuffled(spec, machine, moves)
         # A transformed kernel beyond L2 streams past every block of some fifty tiles; three quarters of that is hidden.
         kernel = self.points * groups * depth * columns * DTYPES[spec.dtype]
         if kernel > machine.l2 / 2:
@@ -186,6 +188,48 @@ class Winograd(Algorithm):
             transform = machine.transform_cycles * self.points * groups * depth * -(-columns // lanes) / clock
             seconds += (transform + 0.5 * kernel / machine.rate(kernel)) / (threads if tiles <= 100 else 1)
         return seconds + machine.call
+
+
+class Plane(Algorithm):
+    """One output channel a group, such as an image filter: output lines are the rows of a tile, pixels its lanes."""
+
+    name = "plane"
+
+    @staticmethod
+    def lines(spec: Spec) -> int:
+        """Lines of the kernel."""
+        return max(1, spec.kernel[-2]) if len(spec.kernel) > 1 else 1
+
+    def supports(self, spec: Spec) -> str | None:
+        if spec.direction == "grad_weight":
+            return "not for the weight gradient"
+        if (spec.co if spec.direction == "forward" else spec.ci) != spec.groups:
+            return "for one output channel a group only"
+        if len(spec.kernel) > 1:
+            taps, stride, dilation = spec.kernel[-2], spec.stride[-2], spec.dilation[-2]
+            if spec.direction == "grad_input":  # each phase of the stride is a problem of stride 1
+                common = math.gcd(stride, dilation)
+                taps, stride, dilation = -(-taps * common // stride), 1, dilation // common
+            if (taps > 1 and (stride, dilation) != (1, 1)) or (stride != 1 and spec.output[-2] > 1):
+                return "for stride 1 and dilation 1 along y only"
+        lines = self.lines(spec)
+        if spec.terms == 0 or spec.terms // lines * (lines + 14) > 65536:
+            return "for at most 65536 terms a sum"
+        return None
+
+    def error(self, spec: Spec) -> float:
+        return unit(spec) * (8 + 2 * math.sqrt(spec.terms))
+
+    def cost(self, spec: Spec, machine: Machine, *, planned: bool, threads: int) -> float:
+        target = spec.output if spec.direction == "forward" else spec.input
+        # Three or four lines share the loads; taps that only others of them have are zeros, multiplied all the same.
+        taps = (self.lines(spec) + 3) / self.lines(spec) if len(spec.kernel) > 1 else 3.0
+        speed = machine.peak(spec.dtype) * machine.efficiency * lane_use(target[-1], machine.vector(spec.dtype))
+        elements = spec.n * (spec.ci * math.prod(spec.input) + spec.co * math.prod(spec.output))
+        scattered = 4.0 if spec.channels_last and spec.ci > 1 else 0.4
+        seconds = spec.flops * taps / speed + elements * scattered * machine.shuffle_cycles / machine.clock()
+        seconds += machine.group * spec.groups * spec.n if spec.groups > 1 else 0.0
+        return shared(max(seconds, moved(spec, machine)), machine, threads) + machine.call
 
 
 class Depthwise(Algorithm):
@@ -255,7 +299,15 @@ class Reference(Algorithm):
 # In the order they are tried and shown; the reference is last.
 ALGORITHMS: tuple[Algorithm, ...] = tuple(
     algorithm
-    for algorithm in (Winograd(4, growth=8), Winograd(2, growth=2), Depthwise(), Direct(), Im2col(), Reference())
+    for algorithm in (
+        Winograd(4, growth=3),
+        Winograd(2, growth=1),
+        Plane(),
+        Depthwise(),
+        Direct(),
+        Im2col(),
+        Reference(),
+    )
     if algorithm.name in _core.algorithms()
 )
 BY_NAME = {algorithm.name: algorithm for algorithm in ALGORITHMS}

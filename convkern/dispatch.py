@@ -123,7 +123,7 @@ def choose(
     --------
     >>> from convkern.machine import MACHINES
     >>> choose(Spec.parse("1,64,56x56->64 3x3 p1"), machine=MACHINES["avx2"], threads=2)
-    'direct'
+    'winograd4'
     """
     if settings.algorithm != "auto":
         reason = refusal(BY_NAME[settings.algorithm], spec, settings)

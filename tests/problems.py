@@ -126,7 +126,10 @@ CALLS = (
     ((2, 6, 9, 8), (20, 3, 3, 2), {"stride": (2, 1), "padding": ((1, 0), (2, 1)), "groups": 2}),
     ((2, 6, 9, 8), (20, 3, 3, 3), {"padding": ((1, 0), (2, 1)), "groups": 2}),
     ((2, 6, 9, 8), (6, 1, 3, 3), {"stride": (2, 1), "padding": ((1, 0), (2, 1)), "groups": 6}),
+    ((2, 6, 9, 8), (6, 1, 3, 2), {"padding": ((1, 0), (2, 1)), "groups": 6}),
 )
+# One channel in, or one out, a group: what these serve.
+GROUPED_ONLY = ("depthwise", "plane")
 
 
 def integers(shape, seed, low=-4, high=4):

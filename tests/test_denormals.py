@@ -7,7 +7,7 @@ import threading
 
 import numpy as np
 import pytest
-from problems import serves
+from problems import GROUPED_ONLY, serves
 
 import convkern
 from convkern import _core
@@ -25,7 +25,7 @@ def keeps_denormals():
 
 def call(algorithm, dtype=np.float32, size=40):
     x = np.full((1, 16, size, size), TINY[dtype], dtype)
-    groups = 16 if algorithm == "depthwise" else 1
+    groups = 16 if algorithm in GROUPED_ONLY else 1
     w = np.ones((16, 16 // groups, 3, 3), dtype)
     return convkern.conv2d(x, w, padding=1, groups=groups, algorithm=algorithm)
 
@@ -42,8 +42,8 @@ def test_denormal_inputs_count_as_zero(algorithm, dtype, isa):
 @pytest.mark.parametrize("algorithm", _core.algorithms())
 def test_products_that_underflow_are_zero(algorithm, kernel):
     x = np.full((1, 4, 9, 9), 1e-25, np.float32)
-    groups = 4 if algorithm == "depthwise" else 1
-    w = np.full((8, 4 // groups, kernel, kernel), 1e-15, np.float32)
+    groups = 4 if algorithm in GROUPED_ONLY else 1
+    w = np.full((4 if algorithm == "plane" else 8, 4 // groups, kernel, kernel), 1e-15, np.float32)
     if not serves(algorithm, x.shape, w.shape, groups=groups):
         pytest.skip("does not serve this kernel")
     assert not convkern.conv2d(x, w, groups=groups, algorithm=algorithm).any()

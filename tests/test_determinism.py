@@ -3,7 +3,19 @@
 import numpy as np
 import problems
 import pytest
-from problems import DIRECTIONS, STATED, core_plan, core_run, data, results, served, serves, uniform, variants
+from problems import (
+    DIRECTIONS,
+    GROUPED_ONLY,
+    STATED,
+    core_plan,
+    core_run,
+    data,
+    results,
+    served,
+    serves,
+    uniform,
+    variants,
+)
 
 import convkern
 from convkern import _core
@@ -71,8 +83,9 @@ def test_a_sample_alone_equals_the_sample_in_its_batch(channels, size, kernel, s
 
 @pytest.mark.parametrize("algorithm", ["auto", *_core.algorithms()])
 def test_other_samples_do_not_matter(algorithm):
-    groups = 32 if algorithm == "depthwise" else 1
-    x, w = uniform((4, 32, 12, 12), 1).astype(np.float32), uniform((64, 32 // groups, 3, 3), 2).astype(np.float32)
+    groups = 32 if algorithm in GROUPED_ONLY else 1
+    outputs = 32 if algorithm == "plane" else 64
+    x, w = uniform((4, 32, 12, 12), 1).astype(np.float32), uniform((outputs, 32 // groups, 3, 3), 2).astype(np.float32)
     settings = {"padding": 1, "groups": groups, "algorithm": algorithm}
     first = convkern.conv2d(x, w, **settings)
     x[[0, 1, 3]] = np.nan

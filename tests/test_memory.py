@@ -93,7 +93,7 @@ def peak():
 def call(size, layout):
     shape = (1, 4, size, size) if layout == "NCHW" else (1, size, size, 4)
     x, out = np.ones(shape, np.float32), np.ones(shape, np.float32)
-    groups = 4 if "{algorithm}" == "depthwise" else 1
+    groups = 4 if "{algorithm}" in ("depthwise", "plane") else 1
     w = np.ones((4, 4 // groups, 3, 3), np.float32)
     before = peak()
     convkern.conv2d(x, w, padding=1, groups=groups, layout=layout, algorithm="{algorithm}", out=out)
@@ -105,7 +105,8 @@ for layout in ("NCHW", "NHWC"):
 
 
 @pytest.mark.parametrize(
-    ("algorithm", "megabytes"), [("winograd4", 8), ("winograd2", 8), ("depthwise", 8), ("direct", 8), ("im2col", 48)]
+    ("algorithm", "megabytes"),
+    [("winograd4", 8), ("winograd2", 8), ("depthwise", 8), ("plane", 8), ("direct", 8), ("im2col", 48)],
 )
 def test_resident_memory_stays_near_what_is_stated(algorithm, megabytes):
     """X and out are 36 MB each; a copy of either would show."""

@@ -8,14 +8,6 @@
 namespace convkern {
 namespace {
 
-// Loads a cycle and multiply-add chains in flight that the tiles were measured against (bench: --class kernel).
-constexpr double loads_per_cycle = 3.0, least_cycles_per_step = 4.0;
-
-// Cycles that one step k of a tile takes: multiply-adds at two a cycle, loads, or the latency of few chains.
-double step_cycles(double rows, int vectors, double vector_loads) {
-  return std::max({rows * vectors / 2, (2 * rows + vector_loads + 1) / loads_per_cycle, least_cycles_per_step});
-}
-
 // Cycles of `count` rows against one panel, `depth` steps: tiles of even height, each with a fixed cost.
 template <class T>
 double panel_cycles(const TileShape<T>& shape, double count, double depth, double vector_loads) {

@@ -8,7 +8,7 @@
 #include <atomic>
 #include <vector>
 
-#include "algo/algorithms.h"
+#include "algo/redo.h"
 #include "core/gemm.h"
 #include "core/operand.h"
 #include "runtime/arena.h"
@@ -18,7 +18,7 @@
 namespace convkern {
 namespace {
 
-enum Slot { patch_slot, table_slot, input_slot, sums_slot, taps_slot, kernel_slot, flag_slot };
+enum Slot { patch_slot, table_slot, input_slot, sums_slot, taps_slot, kernel_slot };
 
 template <class T>
 T* scratch_of(int slot, int64_t elements) {
@@ -253,11 +253,7 @@ template <class T>
 class Winograd final : public Algorithm {
  public:
   Winograd(const ck_spec& spec, const Kernels<T>& kernels, const WinogradKernels<T>& winograd)
-      : spec_(spec), sample_(spec), kernels_(kernels), winograd_(winograd) {
-    sample_.n = 1;
-    const char* reason;
-    direct_ = make_direct<T>(sample_, kernels, &reason);
-  }
+      : spec_(spec), kernels_(kernels), winograd_(winograd), redo_(spec, kernels) {}
 
   ck_status pack(const ck_array& kernel) override {
     ck_operands o = canonical_operands(spec_);
@@ -266,7 +262,7 @@ class Winograd final : public Algorithm {
     const Layout<T> layout(kernels_, winograd_, p, num_threads());
     if (!packed_.allocate(p.groups * layout.kernel_elements(p) * int64_t{sizeof(T)})) return CK_OUT_OF_MEMORY;
     if (!transform_kernel(p, o, layout, reinterpret_cast<T*>(packed_.data))) return CK_OUT_OF_MEMORY;
-    return direct_->pack(kernel);
+    return redo_.pack(kernel);
   }
 
   ck_status run(const ck_operands& o) const override {
@@ -283,25 +279,15 @@ class Winograd final : public Algorithm {
       if (!fresh || !transform_kernel(p, o, layout, fresh)) return CK_OUT_OF_MEMORY;
       packed = fresh;
     }
-    auto* tainted = static_cast<std::atomic<bool>*>(scratch(flag_slot, spec_.n * sizeof(std::atomic<bool>)));
+    std::atomic<bool>* tainted = redo_.marks();
     if (!tainted) return CK_OUT_OF_MEMORY;
-    for (int64_t b = 0; b < spec_.n; ++b) new (tainted + b) std::atomic<bool>(false);
     const Run<T> run{spec_, o, kernels_, winograd_, p, layout, packed, ++calls, tainted};
     std::atomic<bool> failed{false};
     parallel_for(p.groups * layout.tiles.count() * layout.splits, layout.threads, [&](int64_t task, int) {
       if (!run.task(task)) failed.store(true, std::memory_order_relaxed);
     });
     scratch_release(kernel_slot);
-    if (failed.load()) return CK_OUT_OF_MEMORY;
-    for (int64_t b = 0; b < spec_.n; ++b) {
-      if (!tainted[b].load()) continue;
-      ck_operands one = o;
-      for (ck_array* array : {&one.image, &one.result, &one.residual})
-        if (array->data) array->data = static_cast<T*>(array->data) + b * array->stride[0];
-      const ck_status status = direct_->run(one);
-      if (status != CK_OK) return status;
-    }
-    return CK_OK;
+    return failed.load() ? CK_OUT_OF_MEMORY : redo_.run(o, tainted);
   }
 
   int64_t workspace() const override {
@@ -310,7 +296,7 @@ class Winograd final : public Algorithm {
     const int64_t tasks = p.groups * layout.tiles.count() * layout.splits;
     return std::min<int64_t>(layout.threads, tasks) * layout.bytes(p);
   }
-  int64_t packed_bytes() const override { return packed_.bytes + direct_->packed_bytes(); }
+  int64_t packed_bytes() const override { return packed_.bytes + redo_.packed_bytes(); }
   void detail(char* text, size_t size) const override {
     const Problem p = lower(spec_, canonical_operands(spec_), 0);
     const Layout<T> l(kernels_, winograd_, p, num_threads());
@@ -334,10 +320,10 @@ class Winograd final : public Algorithm {
     return !failed.load();
   }
 
-  ck_spec spec_, sample_;
+  ck_spec spec_;
   const Kernels<T>& kernels_;
   const WinogradKernels<T>& winograd_;
-  std::unique_ptr<Algorithm> direct_;
+  Redo<T> redo_;
   Buffer packed_;
 };
 

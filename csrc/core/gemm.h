@@ -41,6 +41,14 @@ struct Panels {
   int64_t padded() const { return panels ? start(panels - 1) + width(panels - 1) : 0; }
 };
 
+// Cycles that one step k of a tile takes: multiply-adds at two a cycle, loads, or the latency of few chains.
+inline double step_cycles(double rows, int vectors, double vector_loads) {
+  constexpr double loads_per_cycle = 3.0, latency = 4.0;
+  const double arithmetic = rows * vectors / 2, loads = (2 * rows + vector_loads + 1) / loads_per_cycle;
+  const double most = arithmetic > loads ? arithmetic : loads;
+  return most > latency ? most : latency;
+}
+
 // bias: per lane of this panel or per row, as job.start says.
 template <class T>
 void multiply_panel(const TileShape<T>& shape, const TileJob<T>& job, const char* const* rows, int64_t count,

@@ -1,0 +1,50 @@
+// For algorithms in which a NaN or an infinity would reach outputs whose window does not hold it: they notice one where
+// they store it, mark the sample, and have `direct` compute that sample anew. Other samples keep their bits.
+#pragma once
+
+#include <atomic>
+
+#include "algo/algorithms.h"
+#include "runtime/arena.h"
+
+namespace convkern {
+
+template <class T>
+class Redo {
+ public:
+  Redo(const ck_spec& spec, const Kernels<T>& kernels) : samples_(spec.n) {
+    ck_spec one = spec;
+    one.n = 1;
+    const char* reason;
+    direct_ = make_direct<T>(one, kernels, &reason);
+  }
+  explicit operator bool() const { return direct_ != nullptr; }
+  ck_status pack(const ck_array& kernel) { return direct_->pack(kernel); }
+  int64_t packed_bytes() const { return direct_->packed_bytes(); }
+
+  // One mark a sample, clear; null where memory is out. They last until the thread asks for the next ones.
+  std::atomic<bool>* marks() const {
+    constexpr int slot = 6;
+    auto* marks = static_cast<std::atomic<bool>*>(scratch(slot, samples_ * sizeof(std::atomic<bool>)));
+    for (int64_t b = 0; marks && b < samples_; ++b) new (marks + b) std::atomic<bool>(false);
+    return marks;
+  }
+
+  ck_status run(const ck_operands& o, const std::atomic<bool>* marks) const {
+    for (int64_t b = 0; b < samples_; ++b) {
+      if (!marks[b].load()) continue;
+      ck_operands one = o;
+      for (ck_array* array : {&one.image, &one.result, &one.residual})
+        if (array->data) array->data = static_cast<T*>(array->data) + b * array->stride[0];
+      const ck_status status = direct_->run(one);
+      if (status != CK_OK) return status;
+    }
+    return CK_OK;
+  }
+
+ private:
+  int64_t samples_;
+  std::unique_ptr<Algorithm> direct_;
+};
+
+}  // namespace convkern
