@@ -25,8 +25,8 @@ double panels_cycles(const Kernels<T>& kernels, const TileShape<T>& shape, int64
   return panels.panels ? (panels.panels - 1) * one(*panels.main) + one(*panels.last) : 0;
 }
 
-// Scalar stores and gathers, transposes: cycles an element.
-constexpr double scattered_element = 1.5, transposed_element = 0.3;
+// Cycles an element: lines gathered from channels-last pixels, lines split by a stride, sums transposed.
+constexpr double gathered_element = 4, split_element = 0.7, transposed_element = 0.3;
 
 }  // namespace
 
@@ -47,7 +47,8 @@ Orientation choose_orientation(const Kernels<T>& kernels, const Problem& p, bool
   for (int i = 0; i < kernels.shapes; ++i) {
     const int64_t x = p.axis[2].out;
     const double lines = images * pixels / std::max<int64_t>(1, x);
-    const double gather = p.image.axis[2] == 1 ? 0 : images * p.channels * pixels * scattered_element;
+    const double read = images * p.channels * p.axis[0].in * p.axis[1].in * p.axis[2].in;
+    const double gather = read * (p.image.axis[2] != 1 ? gathered_element : p.axis[2].stride > 1 ? split_element : 0);
     const double store = p.result.axis[2] == 1 ? 0 : results * transposed_element;
     const double cycles =
         lines * panels_cycles(kernels, kernels.tile[i], x, static_cast<double>(p.outputs), depth, true) + gather +
