@@ -113,7 +113,8 @@ def conv2d(
     algorithm : str
         "auto", or the name of one: see :func:`explain`.
     accuracy : {"default", "strict"}
-        "default" keeps the error below about 2e-5 of max(abs(y)) in float32; "strict" uses only algorithms in which
+        "default" keeps the error below about 2e-5 of max(abs(y)) in float32, unless sums cancel to far less than
+        their terms; "strict" uses only algorithms in which
         each output depends on its own window alone.
     out : ndarray, optional
         Array for the result, of its shape and dtype, any strides. It may share memory with the other arrays.
