@@ -3,6 +3,7 @@
 #pragma once
 
 #include <atomic>
+#include <initializer_list>
 
 #include "algo/algorithms.h"
 #include "runtime/arena.h"
