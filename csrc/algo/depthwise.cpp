@@ -18,11 +18,6 @@ namespace {
 
 enum Slot { stage_slot, table_slot, line_slot, kernel_slot = 5 };
 
-template <class T>
-T* scratch_of(int slot, int64_t elements) {
-  return static_cast<T*>(scratch(slot, static_cast<size_t>(elements) * sizeof(T)));
-}
-
 // The same problem with its groups as channels: what staging and in-place reading look at.
 Problem as_channels(const Problem& p) {
   Problem q = p;

@@ -21,11 +21,6 @@ namespace {
 enum Slot { stage_slot, table_slot, sums_slot, panel_slot, kernel_slot };
 
 template <class T>
-T* scratch_of(int slot, int64_t elements) {
-  return static_cast<T*>(scratch(slot, static_cast<size_t>(elements) * sizeof(T)));
-}
-
-template <class T>
 MatrixView<T> at(T* data, const Problem::Result& view, int64_t g, const Block& block, int64_t output, ptrdiff_t row,
                  ptrdiff_t column) {
   if (!data) return {nullptr, 0, 0};

@@ -20,11 +20,6 @@ enum Slot { stage_slot, table_slot, sums_slot, kernel_slot = 5 };
 
 constexpr int64_t most_depth = 1 << 16;
 
-template <class T>
-T* scratch_of(int slot, int64_t elements) {
-  return static_cast<T*>(scratch(slot, static_cast<size_t>(elements) * sizeof(T)));
-}
-
 // Whether all are finite: no exponent is all ones.
 template <class T>
 bool all_finite(const T* c, int64_t ldc, int64_t rows, int64_t columns) {

@@ -20,11 +20,6 @@ namespace {
 
 enum Slot { patch_slot, table_slot, input_slot, sums_slot, taps_slot, kernel_slot };
 
-template <class T>
-T* scratch_of(int slot, int64_t elements) {
-  return static_cast<T*>(scratch(slot, static_cast<size_t>(elements) * sizeof(T)));
-}
-
 // How tiles (samples, -, rows of tiles, columns of tiles) are cut into blocks, and the sizes that follow.
 template <class T>
 struct Layout {

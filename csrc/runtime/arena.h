@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 
 namespace convkern {
 
@@ -15,6 +16,12 @@ constexpr size_t kScratchRetained = static_cast<size_t>(64) << 20;  // largest b
 // nullptr when it cannot be had; the slot is then empty. Valid until this thread asks for the same slot again or
 // releases it; freed when the thread ends. The memory is not cleared.
 void* scratch(int slot, size_t bytes);
+
+// The same for `elements` of a type.
+template <class T>
+T* scratch_of(int slot, int64_t elements) {
+  return static_cast<T*>(scratch(slot, static_cast<size_t>(elements) * sizeof(T)));
+}
 
 // Says that the slot's block is no longer read: one larger than kScratchRetained is given back to the system, a smaller
 // one is kept for the next call. Call it wherever a block may be large.
