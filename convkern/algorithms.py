@@ -242,6 +242,8 @@ class Depthwise(Algorithm):
             return "not for the weight gradient"
         if (spec.ci if spec.direction == "forward" else spec.co) != spec.groups:
             return "for one summed channel a group only"
+        if math.prod((k - 1) * d + 1 for k, d in zip(spec.kernel, spec.dilation, strict=True)) > 1 << 30:
+            return "for windows that span at most 2**30 pixels"
         return None
 
     def error(self, spec: Spec) -> float:

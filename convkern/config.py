@@ -102,8 +102,8 @@ def config(
     accuracy : {"default", "strict"}, optional
         "strict" leaves out algorithms that mix neighbouring outputs (Winograd, FFT).
     max_workspace : int, optional
-        Bytes an algorithm may use besides its arguments and packed weights. Default 32 MB for algorithms that work in
-        slices.
+        Bytes an algorithm may use besides its arguments and its copy of the weights. Default 32 MB for algorithms
+        that work in slices.
 
     Raises
     ------

@@ -3,8 +3,11 @@
 Each case runs in a process of its own that may use 4 GB of address space beyond what it has at the start.
 """
 
+import numpy as np
 import pytest
 from scripts import run
+
+import convkern
 
 PRELUDE = """
 import resource, numpy as np, convkern
@@ -80,3 +83,12 @@ def test_strides_beyond_32_bit(tmp_path):
         "w = np.ones((3, 2, 3), np.float32)\n"
         "assert (convkern.conv1d(x, w) == convkern.conv1d(x.copy(), w)).all()\n"
     )
+
+
+def test_windows_that_span_more_than_memory():
+    x = w = np.ones((1, 1, 2, 2), np.float32)
+    settings = {"dilation": 2**30 - 1, "padding": 2**29 - 1}  # every tap but one falls outside the image, or all do
+    for algorithm in ("depthwise", "plane"):
+        with pytest.raises(ValueError, match="algorithm"):
+            convkern.conv2d(x, w, algorithm=algorithm, **settings)
+    assert convkern.conv2d(x, w, **settings).shape == (1, 1, 1, 1)

@@ -93,9 +93,11 @@ struct Run {
   bool task(int64_t index) const {
     const int64_t split = index % layout.splits;
     const Block block = layout.blocks[index / layout.splits];
-    for (int64_t j = split * layout.panels / layout.splits; j < (split + 1) * layout.panels / layout.splits; ++j)
-      if (!panel(block, j)) return false;
-    return true;
+    bool ok = true;
+    for (int64_t j = split * layout.panels / layout.splits; ok && j < (split + 1) * layout.panels / layout.splits; ++j)
+      ok = panel(block, j);
+    scratch_release(stage_slot);
+    return ok;
   }
 
   // One vector of channels of a block.
@@ -274,6 +276,10 @@ std::unique_ptr<Algorithm> make_depthwise(const ck_spec& spec, const Kernels<T>&
   const int64_t summed = spec.direction == CK_FORWARD ? spec.ci : spec.co;
   if (summed != spec.groups) return *reason = "for one summed channel a group only", nullptr;
   if (phase_count(spec) > most_phases) return *reason = "the stride has too many phases", nullptr;
+  double window = 1;  // a staged copy holds at least this many vectors of channels
+  for (int a = 0; a < CK_MAX_SPATIAL; ++a)
+    window *= static_cast<double>(spec.kernel[a] - 1) * static_cast<double>(spec.dilation[a]) + 1;
+  if (window > 1 << 30) return *reason = "for windows that span at most 2**30 pixels", nullptr;
   return std::make_unique<Depthwise<T>>(spec, kernels);
 }
 template std::unique_ptr<Algorithm> make_depthwise(const ck_spec&, const Kernels<float>&, const char**);

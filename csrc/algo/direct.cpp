@@ -226,8 +226,11 @@ bool Run<T>::task(int64_t index) const {
   const int64_t g = index / (blocks * splits), split = index / blocks % splits;
   Block region;
   const Block block = blocking.blocks.at(index % blocks, &region);
-  if (orientation.pixels_on_lanes) return pixels_on_lanes(g, block, region);
-  return outputs_on_lanes(g, block, region, split * panels / splits, (split + 1) * panels / splits);
+  const bool ok = orientation.pixels_on_lanes
+                      ? pixels_on_lanes(g, block, region)
+                      : outputs_on_lanes(g, block, region, split * panels / splits, (split + 1) * panels / splits);
+  scratch_release(stage_slot);  // large only where a single window is
+  return ok;
 }
 
 template <class T>

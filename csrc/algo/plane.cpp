@@ -46,7 +46,8 @@ struct Layout {
   Layout(const Kernels<T>& kernels, const Problem& p, int max_threads)
       : shape(0), lines(1), blocks(all_outputs(p, p.axis[1].out, p.axis[2].out)), threads(1) {
     double best = INFINITY;
-    int64_t most_lines = p.axis[1].out;  // what this shape and the narrower ones, which end a line, all have
+    // What this shape and the narrower ones, which end a line, all have; one tap along y leaves nothing to share.
+    int64_t most_lines = p.axis[1].taps == 1 ? 1 : p.axis[1].out;
     for (int i = 0; i < kernels.shapes; ++i) {
       most_lines = std::min<int64_t>(most_lines, kernels.tile[i].rows);
       for (int64_t l = 1; l <= most_lines; ++l) {
@@ -101,6 +102,12 @@ struct Run {
   std::atomic<bool>* tainted;
 
   bool task(int64_t index) const {
+    const bool ok = block(index);
+    scratch_release(stage_slot);
+    return ok;
+  }
+
+  bool block(int64_t index) const {
     const int64_t g = index / layout.blocks.count(), lines = layout.lines, depth = layout.depth(p);
     const Block block = layout.blocks[index % layout.blocks.count()];
     const TileShape<T>& shape = kernels.tile[layout.shape];
@@ -201,6 +208,7 @@ class Plane final : public Algorithm {
       }
       packed = next;
     }
+    scratch_release(kernel_slot);
     return failed.load() ? CK_OUT_OF_MEMORY : redo_.run(o, tainted);
   }
 

@@ -124,7 +124,7 @@ ck_status ck_plan_pack(ck_plan* plan, const ck_array* kernel, const void* bias) 
 ck_status ck_plan_run(const ck_plan* plan, const ck_operands* given) {
   ck_operands o = *given;
   if (!o.kernel.data && !plan->packed) return CK_INVALID;
-  if (!o.bias && plan->bias.data) o.bias = plan->bias.data;
+  if (!o.kernel.data && !o.bias && plan->bias.data) o.bias = plan->bias.data;
   if (empty(plan->spec)) return CK_OK;
   return plan->algorithm->run(o);
 }

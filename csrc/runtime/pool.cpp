@@ -16,7 +16,6 @@
 #include <atomic>
 #include <chrono>
 #include <new>
-#include <system_error>
 #include <thread>
 
 #include "runtime/cpu.h"
@@ -90,7 +89,7 @@ class Pool {
     pthread_sigmask(SIG_SETMASK, &all, &before);
     try {
       for (; workers_ < wanted; ++workers_) std::thread([this] { work(); }).detach();
-    } catch (const std::system_error&) {
+    } catch (...) {
       // No more threads to be had: those there are, and the caller, do the work.
     }
     pthread_sigmask(SIG_SETMASK, &before, nullptr);
