@@ -1,7 +1,7 @@
 // Depthwise convolution, one input channel a group: a vector of channels at a time through the tap kernel.
 //   result[g*mult + m, q] = bias + sum_t image[g, q*stride + t*dilation - pad] * kernel[g, m, t]      g on the lanes
-// Channels-last images with zero padding are read in place, each output leaving out the taps that fall outside; others
-// go through transposes into a padded scratch. The order of the sum is that of `direct`.
+// Lines of the image are copied, padded and aligned, into a ring that moves down with the outputs, so that each is
+// copied once for all the lines of the window that read it. The order of the sum is that of `direct`.
 #include <stdio.h>
 
 #include <atomic>
@@ -18,6 +18,8 @@ namespace {
 
 enum Slot { stage_slot, table_slot, line_slot, kernel_slot = 5 };
 
+constexpr int64_t max_held = 256;
+
 // The same problem with its groups as channels: what staging and in-place reading look at.
 Problem as_channels(const Problem& p) {
   Problem q = p;
@@ -30,6 +32,8 @@ template <class T>
 struct Layout {
   Region blocks;
   int64_t lanes, panels, splits;  // vectors of channels, and the parts they are shared out in
+  int64_t together;               // vectors of channels in a ring: L2 holds long runs, L1 what is transposed
+  int64_t hold;                   // output lines stored at once
   int threads;
 
   Layout(const Kernels<T>& kernels, const Problem& p, int max_threads)
@@ -37,47 +41,42 @@ struct Layout {
         lanes(kernels.lanes),
         panels(ceil_div(p.groups, kernels.lanes)),
         splits(1),
+        together(1),
+        hold(1),
         threads(1) {
-    const int64_t most_bytes = cpu_info().l2 / 4;
-    const auto fits = [&] { return stage_elements(p) * int64_t{sizeof(T)} <= most_bytes; };
-    blocks.set(3, even_piece(blocks.extent[3], 512));
-    while (blocks.piece(3) > 8 && !fits()) blocks.set(3, even_piece(blocks.extent[3], blocks.piece(3) / 2));
+    blocks.set(3, even_piece(blocks.extent[3], 2048));
+    while (blocks.piece(3) > 8 && ring_bytes(p) > cpu_info().l2 / 2)
+      blocks.set(3, even_piece(blocks.extent[3], blocks.piece(3) / 2));
     if (blocks.parts[3] == 1) {
       blocks.cut(2, 1);
-      while (blocks.piece(2) > 1 && !fits()) blocks.cut(2, std::min(blocks.extent[2], 2 * blocks.parts[2]));
+      if (p.result.axis[2] == 1 && p.result.axis[1] == p.axis[2].out)  // lines that lie end to end leave together
+        hold = std::clamp<int64_t>(16 * lanes / blocks.extent[3], 1, blocks.extent[2]);
     }
+    const bool runs = p.image.group == 1;
     const double work = static_cast<double>(p.batch * p.pixels() * p.taps()) * panels * p.outputs;
-    if (work < 20000) return;
-    threads = max_threads;
-    // Threads share out the pixels where there are enough lines of them, so that none writes beside another.
-    for (int64_t n = 2 * blocks.parts[2]; blocks.count() < 2 * threads && n * 4 <= blocks.extent[2]; n *= 2)
-      blocks.cut(2, n);
-    splits = std::min(panels, ceil_div(2 * threads, blocks.count()));
+    if (work >= 20000) {
+      threads = max_threads;
+      // Threads share out the lines, which are long runs of memory where channels lie together, else the channels.
+      const int64_t wanted = 2 * threads;
+      if (panels >= 2 * wanted && !runs) splits = std::min(panels, ceil_div(wanted, blocks.count()));
+      for (int64_t n = 2 * blocks.parts[2]; splits * blocks.count() < wanted && n * 4 <= blocks.extent[2]; n *= 2)
+        blocks.cut(2, n);
+      splits = std::max(splits, std::min(panels, ceil_div(wanted, blocks.count())));
+    }
+    const int64_t most_bytes = runs ? cpu_info().l2 / 4 : cpu_info().l1 * 3 / 4;
+    together = std::clamp<int64_t>(most_bytes / ring_bytes(p), 1, ceil_div(panels, splits));
   }
-  int64_t stage_elements(const Problem& p) const {
-    const Box box = touched(p, blocks.largest(), Chunking(p, INT64_MAX)[0]);
-    return box.count[0] * box.count[1] * box.count[2] * lanes;
+  int64_t columns(const Problem& p) const { return touched(p, blocks.largest(), Chunking(p, INT64_MAX)[0]).count[2]; }
+  // Lines of the image in the ring, for each tap along z.
+  int64_t span(const Problem& p) const {
+    return (p.axis[1].taps - 1) * p.axis[1].dilation + 1 + (hold - 1) * p.axis[1].stride;
   }
+  int64_t ring_bytes(const Problem& p) const {  // of one vector of channels
+    return p.axis[0].taps * span(p) * (columns(p) * lanes + lanes) * int64_t{sizeof(T)};
+  }
+  int64_t stage_elements(const Problem& p) const { return together * ring_bytes(p) / int64_t{sizeof(T)}; }
+  int64_t line_elements() const { return hold * blocks.piece(3) * lanes; }
   int64_t tasks() const { return splits * blocks.count(); }
-};
-
-// Outputs [0, size) of an axis by what they see of the image: those in [lo, hi) all their taps.
-struct Inside {
-  int64_t lo, hi;
-  explicit Inside(const Axis& x) : lo(std::clamp<int64_t>(x.pad > 0 ? ceil_div(x.pad, x.stride) : 0, 0, x.out)), hi(0) {
-    const int64_t reach = x.in + x.pad - (x.taps - 1) * x.dilation;
-    hi = std::clamp<int64_t>(reach > 0 ? ceil_div(reach, x.stride) : 0, lo, x.out);
-  }
-};
-
-// The taps [lo, hi) of output q that fall inside the image.
-struct Seen {
-  int64_t lo, hi;
-  Seen(const Axis& x, int64_t q) {
-    const int64_t first = q * x.stride - x.pad;
-    lo = std::clamp<int64_t>(first < 0 ? ceil_div(-first, x.dilation) : 0, 0, x.taps);
-    hi = std::clamp<int64_t>(first < x.in ? ceil_div(x.in - first, x.dilation) : 0, lo, x.taps);
-  }
 };
 
 template <class T>
@@ -91,97 +90,102 @@ struct Run {
   const T* packed;  // [panel][output][tap][lane]
 
   bool task(int64_t index) const {
-    const int64_t split = index % layout.splits;
+    const int64_t split = index % layout.splits, end = (split + 1) * layout.panels / layout.splits;
     const Block block = layout.blocks[index / layout.splits];
     bool ok = true;
-    for (int64_t j = split * layout.panels / layout.splits; ok && j < (split + 1) * layout.panels / layout.splits; ++j)
-      ok = panel(block, j);
+    for (int64_t j = split * layout.panels / layout.splits; ok && j < end; j += layout.together)
+      ok = panels(block, j, std::min(layout.together, end - j));
     scratch_release(stage_slot);
     return ok;
   }
 
-  // One vector of channels of a block.
-  bool panel(const Block& block, int64_t index) const {
-    const int64_t w = layout.lanes, g = index * w, used = std::min(w, p.groups - g), taps_x = p.axis[2].taps;
-    ptrdiff_t* table = scratch_of<ptrdiff_t>(table_slot, 2 * p.axis[0].taps * p.axis[1].taps);
-    T* line = scratch_of<T>(line_slot, block.extent[3] * w);
-    if (!table || !line) return false;
-    const bool in_place = q.image.channel == 1 && used == w && p.pad_mode == CK_PAD_ZEROS;
+  // `count` vectors of channels of a block.
+  bool panels(const Block& block, int64_t first, int64_t count) const {
+    const int64_t w = layout.lanes, g = first * w, used = std::min(count * w, p.groups - g), pitch = count * w;
+    const int64_t span = layout.span(p), window = p.axis[0].taps * p.axis[1].taps;
     const Box box = touched(p, block, Chunking(p, INT64_MAX)[0]);
-    ptrdiff_t pitch[CK_MAX_SPATIAL] = {w * box.count[2] * box.count[1], w * box.count[2], w};
-    if (in_place) std::copy(q.image.axis, q.image.axis + CK_MAX_SPATIAL, pitch);
-    T* staged = in_place ? nullptr : scratch_of<T>(stage_slot, pitch[0] * box.count[0]);
-    if (!in_place && !staged) return false;
+    const int64_t line = spread_pitch(box.count[2] * pitch, sizeof(T));
+    T* ring = scratch_of<T>(stage_slot, p.axis[0].taps * span * line);
+    T* held = scratch_of<T>(line_slot, layout.line_elements());
+    ptrdiff_t* table = scratch_of<ptrdiff_t>(table_slot, 2 * layout.hold * window + p.axis[0].taps * span);
+    if (!ring || !held || !table) return false;
+    ptrdiff_t* kept = table + 2 * layout.hold * window;  // which line of the image each line of the ring holds
 
     DepthwiseJob<T> job;
-    job.line = table, job.weight = table + p.axis[0].taps * p.axis[1].taps;
-    job.step = p.axis[2].stride * pitch[2], job.tap_step = p.axis[2].dilation * pitch[2];
+    job.taps = p.axis[2].taps;
+    job.step = p.axis[2].stride * pitch, job.tap_step = p.axis[2].dilation * pitch;
     job.lo = static_cast<T>(spec.lo), job.hi = static_cast<T>(spec.hi);
     const T* image = static_cast<const T*>(operands.image.data) + q.image.offset + g * q.image.channel;
     const T* bias = p.bias_per_output ? static_cast<const T*>(operands.bias) : nullptr;
-    const Inside middle(p.axis[2]);
-    int64_t staged_sample = -1;
-    for (int64_t i = 0; i < block.lines(); ++i) {
+    int64_t seen_lines[max_held];
+    for (int64_t i = 0; i < block.lines(); i += layout.hold) {
       const Block at = line_of(block, i);
-      const int64_t sample = at.start[0], x0 = at.start[3], x1 = x0 + block.extent[3];
-      const T* from = image + sample * q.image.batch;
-      if (!in_place && sample != staged_sample) {
-        Box one = box;
-        one.channels = used;
-        stage_channels_last(kernels, q, from, one, w, staged);
-        staged_sample = sample;
-      }
-      // Lines of taps, in place only those inside the image; where output 0 of the line would start to read.
-      const Seen all_z{p.axis[0], at.start[1]}, all_y{p.axis[1], at.start[2]};
-      const int64_t z_lo = in_place ? all_z.lo : 0, z_hi = in_place ? all_z.hi : p.axis[0].taps;
-      const int64_t y_lo = in_place ? all_y.lo : 0, y_hi = in_place ? all_y.hi : p.axis[1].taps;
-      job.lines = 0;
-      for (int64_t z = z_lo; z < z_hi; ++z)
-        for (int64_t y = y_lo; y < y_hi; ++y) {
-          table[job.lines] = z * p.axis[0].dilation * pitch[0] + y * p.axis[1].dilation * pitch[1];
-          table[p.axis[0].taps * p.axis[1].taps + job.lines++] = (z * p.axis[1].taps + y) * taps_x * w;
-        }
-      const int64_t corner[CK_MAX_SPATIAL] = {at.start[1] * p.axis[0].stride - p.axis[0].pad,
-                                              at.start[2] * p.axis[1].stride - p.axis[1].pad,
-                                              x0 * p.axis[2].stride - p.axis[2].pad};
-      const T* start = in_place ? from : staged;
-      for (int a = 0; a < CK_MAX_SPATIAL; ++a) start += (corner[a] - (in_place ? 0 : box.start[a])) * pitch[a];
+      const int64_t lines = std::min(layout.hold, block.extent[2] - (at.start[2] - block.start[2]));
+      if (at.start[2] == block.start[2]) std::fill(kept, kept + p.axis[0].taps * span, PTRDIFF_MIN);
+      for (int64_t l = 0; l < lines; ++l)
+        seen_lines[l] = stage_window(at, l, box, image + at.start[0] * q.image.batch, used, pitch, line, ring, kept,
+                                     table + 2 * l * window);
 
-      for (int64_t o = 0; o < p.outputs; ++o) {
-        T lane_bias[max_panel_lanes];
-        for (int64_t l = 0; bias && l < w; ++l) lane_bias[l] = l < used ? bias[(g + l) * p.outputs + o] : T(0);
-        job.bias = bias ? lane_bias : nullptr;
-        const T* weights = packed + (index * p.outputs + o) * p.taps() * w;
-        const auto view = [&](auto* data, const Problem::Result& v) {
-          if (data) data += first_output(v, g, at) + o * v.output;
-          return MatrixView<std::remove_reference_t<decltype(*data)>>{data, v.axis[2], v.group};
-        };
-        const MatrixView<T> out = view(static_cast<T*>(operands.result.data), p.result);
-        const MatrixView<const T> extra = view(static_cast<const T*>(operands.residual.data), p.residual);
-        const bool plain = out.column == 1 && used == w && !extra.data;
-        T* to = plain ? out.data : line;
-        job.clamp = spec.clamp && plain;
-        job.out_step = plain ? out.row : w;
-        // Outputs [begin, end) of the line that share the taps [lo, hi).
-        const auto run = [&](int64_t begin, int64_t end, int64_t lo, int64_t hi) {
-          if (begin >= end) return;
-          job.taps = hi - lo;
-          job.weights = weights + lo * w;
-          kernels.depthwise(job, start + (begin - x0) * job.step + lo * job.tap_step, to + (begin - x0) * job.out_step,
-                            end - begin);
-        };
-        if (!in_place) {
-          run(x0, x1, 0, taps_x);
-        } else {
-          const int64_t lo = std::clamp(middle.lo, x0, x1), hi = std::clamp(middle.hi, lo, x1);
-          for (int64_t x = x0; x < lo; ++x) run(x, x + 1, Seen(p.axis[2], x).lo, Seen(p.axis[2], x).hi);
-          run(lo, hi, 0, taps_x);
-          for (int64_t x = hi; x < x1; ++x) run(x, x + 1, Seen(p.axis[2], x).lo, Seen(p.axis[2], x).hi);
+      for (int64_t j = 0; j < count; ++j)
+        for (int64_t o = 0; o < p.outputs; ++o) {
+          const int64_t lanes_used = std::min(w, used - j * w);
+          T lane_bias[max_panel_lanes];
+          for (int64_t l = 0; bias && l < w; ++l)
+            lane_bias[l] = l < lanes_used ? bias[(g + j * w + l) * p.outputs + o] : T(0);
+          job.bias = bias ? lane_bias : nullptr;
+          job.weights = packed + ((first + j) * p.outputs + o) * p.taps() * w;
+          const auto view = [&](auto* data, const Problem::Result& v) {
+            if (data) data += first_output(v, g + j * w, at) + o * v.output;
+            return MatrixView<std::remove_reference_t<decltype(*data)>>{data, v.axis[2], v.group};
+          };
+          const MatrixView<T> out = view(static_cast<T*>(operands.result.data), p.result);
+          const MatrixView<const T> extra = view(static_cast<const T*>(operands.residual.data), p.residual);
+          const bool plain = out.column == 1 && lanes_used == w && !extra.data;
+          job.clamp = spec.clamp && plain;
+          job.out_step = plain ? out.row : w;
+          for (int64_t l = 0; l < lines; ++l) {
+            job.line = table + 2 * l * window, job.weight = job.line + window, job.lines = seen_lines[l];
+            T* to = plain ? out.data + l * p.result.axis[1] : held + l * block.extent[3] * w;
+            kernels.depthwise(job, ring + j * w, to, block.extent[3]);
+          }
+          if (plain) continue;
+          // Lines end to end in the result are one line; those of a residual may lie otherwise.
+          const bool end_to_end = lines == 1 || !extra.data || p.residual.axis[1] == block.extent[3] * extra.row;
+          for (int64_t l = 0; l < (end_to_end ? 1 : lines); ++l)
+            kernels.store(held + l * block.extent[3] * w, w, block.extent[3] * (end_to_end ? lines : 1), lanes_used,
+                          {out.data + l * p.result.axis[1], out.row, out.column},
+                          {extra.data ? extra.data + l * p.residual.axis[1] : nullptr, extra.row, extra.column},
+                          spec.clamp != 0, job.lo, job.hi);
         }
-        if (!plain) kernels.store(line, w, block.extent[3], used, out, extra, spec.clamp != 0, job.lo, job.hi);
-      }
     }
     return true;
+  }
+
+  // Brings the lines that output line at + l reads into the ring and writes where they and their weights lie; returns
+  // how many there are, leaving out those of zeros.
+  int64_t stage_window(const Block& at, int64_t l, const Box& box, const T* sample, int64_t used, int64_t pitch,
+                       int64_t line, T* ring, ptrdiff_t* kept, ptrdiff_t* table) const {
+    const Axis &z = p.axis[0], &y = p.axis[1];
+    const int64_t span = layout.span(p);
+    int64_t seen = 0;
+    Box one = box;
+    one.channels = used, one.count[0] = one.count[1] = 1;
+    for (int64_t tz = 0; tz < z.taps; ++tz) {
+      one.start[0] = at.start[1] * z.stride + tz * z.dilation - z.pad;
+      if (pad_index(p.pad_mode, one.start[0], z.in) < 0) continue;
+      for (int64_t ty = 0; ty < y.taps; ++ty) {
+        one.start[1] = (at.start[2] + l) * y.stride + ty * y.dilation - y.pad;
+        if (pad_index(p.pad_mode, one.start[1], y.in) < 0) continue;
+        const int64_t place = tz * span + (one.start[1] + y.pad) % span;
+        if (kept[place] != one.start[1]) {
+          stage_channels_last(kernels, q, sample, one, pitch, ring + place * line);
+          kept[place] = one.start[1];
+        }
+        table[seen] = place * line;
+        table[z.taps * y.taps + seen++] = (tz * y.taps + ty) * p.axis[2].taps * layout.lanes;
+      }
+    }
+    return seen;
   }
 };
 
@@ -229,7 +233,7 @@ class Depthwise final : public Algorithm {
       const Problem p = lower(spec_, canonical_operands(spec_), phase);
       if (p.pixels() == 0) continue;
       const Layout<T> layout(kernels_, p, num_threads());
-      const int64_t elements = layout.stage_elements(p) + layout.blocks.piece(3) * layout.lanes;
+      const int64_t elements = layout.stage_elements(p) + layout.line_elements();
       most = std::max(most, std::min<int64_t>(layout.threads, layout.tasks()) * elements * int64_t{sizeof(T)});
     }
     return most;

@@ -28,7 +28,8 @@ CK_INLINE void depthwise_run(const DepthwiseJob<T>& job, const T* x, T* out) {
       for (int i = 0; i < KW; ++i) k[i] = load<T>(weight + i * w);
       CK_UNROLL
       for (int i = 0; i < (MR - 1) * S + KW; ++i) {
-        const V pixel = load<T>(line + i * job.tap_step);
+        V pixel = load<T>(line + i * job.tap_step);
+        keep(pixel);
         CK_UNROLL
         for (int m = 0; m < MR; ++m)
           if (i - m * S >= 0 && i - m * S < KW) acc[m] += pixel * k[i - m * S];
@@ -50,27 +51,30 @@ CK_INLINE void depthwise_run(const DepthwiseJob<T>& job, const T* x, T* out) {
   for (int m = 0; m < MR; ++m) store<T>(out + m * job.out_step, acc[m]);
 }
 
-template <int N>
-struct Height {
-  static constexpr int value = N;
-};
+// Outputs of a line in runs of MR. What is left over at the end is done once more with some of the outputs before it.
+template <class T, int MR, int KW, int S>
+void depthwise_runs(const DepthwiseJob<T>& job, const T* x, T* out, int64_t count) {
+  for (int64_t i = 0;; i += MR) {
+    if (i + MR > count) i = count - MR;
+    depthwise_run<T, MR, KW, S>(job, x + i * job.step, out + i * job.out_step);
+    if (i + MR == count) return;
+  }
+}
 
 template <class T, int KW, int S>
 void depthwise_line(const DepthwiseJob<T>& job, const T* x, T* out, int64_t count) {
-  const auto run = [&](auto height, int64_t i) {
-    depthwise_run<T, decltype(height)::value, KW, S>(job, x + i * job.step, out + i * job.out_step);
-  };
-  // What is left over at the end is done once more with some of the outputs before it.
-  int64_t i = 0;
-  if (count >= 8) {
-    for (; i + 8 <= count; i += 8) run(Height<8>{}, i);
-    if (i < count) run(Height<8>{}, count - 8);
-  } else if (count >= 4) {
-    run(Height<4>{}, 0);
-    if (count > 4) run(Height<4>{}, count - 4);
-  } else {
-    for (; i < count; ++i) run(Height<1>{}, i);
+  // The length of a run that gives the least work, counting two outputs' time to begin one.
+  constexpr int heights[] = {CK_REGISTERS >= 32 ? 14 : 6, 8, 4, 2, 1};
+  int64_t best = 0, least = INT64_MAX;
+  for (const int h : heights) {
+    const int64_t work = (count + h - 1) / h * (h + 2);
+    if (h <= count && work < least) best = h, least = work;
   }
+  if (best == heights[0]) return depthwise_runs<T, heights[0], KW, S>(job, x, out, count);
+  if (best == 8) return depthwise_runs<T, 8, KW, S>(job, x, out, count);
+  if (best == 4) return depthwise_runs<T, 4, KW, S>(job, x, out, count);
+  if (best == 2) return depthwise_runs<T, 2, KW, S>(job, x, out, count);
+  if (best == 1) return depthwise_runs<T, 1, KW, S>(job, x, out, count);
 }
 
 template <class T>

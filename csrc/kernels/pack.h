@@ -15,10 +15,18 @@ template <class T>
 void pack(MatrixView<const T> source, int64_t rows, int64_t columns, T* panel, int64_t width) {
   constexpr int w = lanes<T>;
   if (source.column == 1) {
+    if (source.row == columns && columns == width) columns = width = rows * columns, rows = 1;  // one run
     for (int64_t i = 0; i < rows; ++i) {
       const T* from = source.data + i * source.row;
       T* to = panel + i * width;
       int64_t j = 0;
+      for (; j + 4 * w <= columns; j += 4 * w) {
+        Vector<T> v[4];
+        CK_UNROLL
+        for (int i = 0; i < 4; ++i) v[i] = load<T>(from + j + i * w);
+        CK_UNROLL
+        for (int i = 0; i < 4; ++i) store<T>(to + j + i * w, v[i]);
+      }
       for (; j + w <= columns; j += w) store<T>(to + j, load<T>(from + j));
       for (; j < columns; ++j) to[j] = from[j];
       for (; j < width; ++j) to[j] = 0;

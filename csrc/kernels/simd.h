@@ -53,6 +53,16 @@ CK_INLINE Vector<T> splat(T x) {
   return x - Vector<T>{};  // x - 0 is x for every x, -0 and NaN included, so this is one broadcast
 }
 
+// Keeps a value in its register, where the compiler would load it anew for every use.
+template <class V>
+CK_INLINE void keep(V& v) {
+#if defined(__x86_64__)
+  __asm__("" : "+x"(v));
+#elif defined(__aarch64__)
+  __asm__("" : "+w"(v));
+#endif
+}
+
 // NaN passes through: both comparisons are false for it.
 template <class T>
 CK_INLINE Vector<T> clamp(Vector<T> v, Vector<T> lo, Vector<T> hi) {
