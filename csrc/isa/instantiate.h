@@ -24,8 +24,15 @@ constexpr Kernels<T> make_kernels() {
   for (int i = 0; i < count; ++i) table.tile[i] = shapes[i];
   table.pack = pack<T>;
   table.store = store_view<T>;
-  table.winograd[0] = {2, winograd_input<T, 2>, winograd_output<T, 2>, winograd_filter<T, 2>};
-  table.winograd[1] = {4, winograd_input<T, 4>, winograd_output<T, 4>, winograd_filter<T, 4>};
+  using Line = Toom<1, 1>;
+  const WinogradKernels<T> winograd[] = {
+      winograd_kernels<T, Toom<2, 3>, Toom<2, 3>>(), winograd_kernels<T, Toom<4, 3>, Toom<4, 3>>(),
+      winograd_kernels<T, Toom<4, 2>, Toom<4, 2>>(), winograd_kernels<T, Toom<2, 5>, Toom<2, 5>>(),
+      winograd_kernels<T, Line, Toom<4, 3>>(),       winograd_kernels<T, Line, Toom<4, 2>>(),
+      winograd_kernels<T, Line, Toom<2, 5>>(),
+  };
+  static_assert(sizeof winograd == sizeof table.winograd);
+  for (int i = 0; i < winograd_forms; ++i) table.winograd[i] = winograd[i];
   table.depthwise = depthwise<T>;
   table.peak = peak<T>;
   return table;

@@ -48,15 +48,18 @@ struct MatrixView {
   ptrdiff_t row, column;
 };
 
-// Transforms of F(m x m, 3 x 3) for vectors along channels, t = m + 2; see kernels/winograd.h. Strides in elements.
+// Transforms of F(my x mx, ry x rx) for vectors along channels, t = m + r - 1; my = ry = 1 in one dimension. See
+// kernels/winograd.h. Strides in elements.
 template <class T>
 struct WinogradKernels {
-  int m;
+  int m[2], r[2];  // along y and x
   void (*input)(const T* source, ptrdiff_t row, ptrdiff_t column, int64_t vectors, T* v, ptrdiff_t point);
   bool (*output)(const T* sums, ptrdiff_t point, int64_t vectors, const T* bias, T* out, ptrdiff_t row,
                  ptrdiff_t column);  // false: not all finite
   void (*filter)(const T* source, ptrdiff_t tap, int64_t vectors, T* u, ptrdiff_t point);
 };
+
+inline constexpr int winograd_forms = 7;
 
 // One vector of channels through a window of `lines` lines of `taps` taps; see kernels/depthwise.h. Strides in
 // elements.
@@ -84,7 +87,7 @@ struct Kernels {
   void (*store)(const T* c, int64_t ldc, int64_t rows, int64_t columns, MatrixView<T> out, MatrixView<const T> residual,
                 bool clamp, T lo, T hi);
 
-  WinogradKernels<T> winograd[2];  // m = 2, 4
+  WinogradKernels<T> winograd[winograd_forms];
 
   // `count` outputs of a line, a vector of channels each.
   void (*depthwise)(const DepthwiseJob<T>& job, const T* x, T* out, int64_t count);
