@@ -101,8 +101,8 @@ struct Run {
       for (int64_t b = 0; b < block.extent[0]; ++b)
         for (int64_t z = 0; z < block.extent[1]; ++z)
           for (int64_t i = 0; i < plane / cp; ++i)
-            row[n++] = reinterpret_cast<const char*>(input + point * layout.input_point() + b * sample + z * plane +
-                                                     i * cp);
+            row[n++] =
+                reinterpret_cast<const char*>(input + point * layout.input_point() + b * sample + z * plane + i * cp);
     Tap* taps = reinterpret_cast<Tap*>(row + layout.points * rows);
     int64_t tap_width = 0, depth[4] = {};
     for (int64_t j = split * panels / layout.splits; j < (split + 1) * panels / layout.splits; ++j) {

@@ -1,7 +1,7 @@
 // How a lowered problem falls into Winograd tiles, and how the tiles are cut into blocks. Along y and x, with stride s,
 // dilation d (one of them 1) and K taps,
-//   stride:    y[q] = sum_j sum_u x_j[q + u] g[s*u + j],  x_j[n] = x[s*n + j - pad]     s summed phases, r = ceil(K / s)
-//   dilation:  y[d*Q + e] = sum_u x_e[Q + u] g[u],        x_e[n] = x[d*n + e - pad]     d spread phases, r = K
+//   stride:    y[q] = sum_j sum_u x_j[q + u] g[s*u + j],  x_j[n] = x[s*n + j - pad]     s summed phases, r = ceil(K /
+//   s) dilation:  y[d*Q + e] = sum_u x_e[Q + u] g[u],        x_e[n] = x[d*n + e - pad]     d spread phases, r = K
 // so F(m, r) serves both: summed phases are further channels, spread phases further tiles. A phase of fewer than r taps
 // has nothing at the point infinity. Taps along z, too, are further channels. Pure arithmetic: knows no memory.
 #pragma once
@@ -29,8 +29,8 @@ struct TileAxis {
 
 struct Form {
   TileAxis y, x;
-  int64_t slices;    // taps along z
-  bool exchanged;    // y and x have changed places
+  int64_t slices;  // taps along z
+  bool exchanged;  // y and x have changed places
   int64_t points() const { return y.t * x.t; }
   int64_t phases() const { return y.summed * x.summed; }
 };
@@ -61,6 +61,8 @@ inline TileAxis tile_axis(const Axis& a, int64_t m) {
   return t;
 }
 
+constexpr int64_t most_span = 1024;  // pixels that a patch may span along an axis: it may have to be staged
+
 // The transforms that serve a problem (its axes exchanged already) with m outputs a tile and axis, or null.
 template <class T>
 const WinogradKernels<T>* find_form(const Kernels<T>& kernels, const Problem& p, int64_t m, Form* form) {
@@ -68,6 +70,8 @@ const WinogradKernels<T>* find_form(const Kernels<T>& kernels, const Problem& p,
   form->x = tile_axis(p.axis[2], m);
   form->slices = p.axis[0].taps;
   if (p.axis[0].taps > 1 && (p.axis[0].stride != 1 || p.axis[0].dilation != 1)) return nullptr;
+  for (const TileAxis* a : {&form->y, &form->x})
+    if (a->t > 1 && a->step > (most_span - 1) / (a->t - 1)) return nullptr;
   for (const WinogradKernels<T>& w : kernels.winograd)
     if (w.m[0] == form->y.m && w.m[1] == form->x.m && w.r[0] == form->y.r && w.r[1] == form->x.r) return &w;
   return nullptr;
@@ -102,12 +106,14 @@ struct WinogradLayout {
     const int64_t tile_bytes = points * (planes * f.phases() * channel_pitch + width) * element;
     const int64_t kernel_bytes = points * depth * panels.padded() * element;
     // A transformed kernel that streams from L3 needs enough tiles to work on meanwhile.
-    const int64_t fewest = kernel_bytes > l2 / 2 ? 42 : 14;
+    const int64_t fewest = kernel_bytes > l2 / 2 ? 56 : 14;
     const int64_t most = std::clamp<int64_t>(l2 / 2 / tile_bytes, fewest, 112);
     // Grown along x, then along z where its planes share transforms, y, z and the batch.
     const int order[] = {3, f.slices > 1 ? 1 : 2, f.slices > 1 ? 2 : 1, 0};
     for (const int d : order) {
       tiles.set(d, even_piece(tiles.extent[d], std::max<int64_t>(1, most / tiles.rows())));
+      // A line of several spread phases would be staged from end to end for each of its pieces.
+      if (d == 3 && tiles.parts[3] > 1) tiles.cut(3, f.x.spread * ceil_div(f.x.tiles, most));
       if (tiles.parts[d] > 1) break;
     }
     if (threads == 1) return;
@@ -119,7 +125,8 @@ struct WinogradLayout {
     }
     // An even share for every thread, of the rows of tiles or, where there is one, of its columns.
     const int d = tiles.extent[2] > 1 ? 2 : 3;
-    for (int64_t n = tiles.parts[d]; n <= tiles.extent[d] && n < tiles.parts[d] + threads; ++n) {
+    const int64_t unit = d == 3 && tiles.parts[3] > 1 ? f.x.spread : 1;
+    for (int64_t n = tiles.parts[d]; n <= tiles.extent[d] && n < tiles.parts[d] + threads * unit; n += unit) {
       if (p.groups * (tiles.count() / tiles.parts[d]) * n % threads != 0) continue;
       tiles.cut(d, n);
       break;
@@ -129,9 +136,7 @@ struct WinogradLayout {
   int64_t planes() const { return tiles.piece(1) + form.slices - 1; }
   int64_t plane_tiles() const { return tiles.piece(2) * tiles.piece(3); }
   // Distances between transform points: never a multiple of a large power of two.
-  int64_t input_point() const {
-    return form.phases() * tiles.piece(0) * planes() * plane_tiles() * channel_pitch + 16;
-  }
+  int64_t input_point() const { return form.phases() * tiles.piece(0) * planes() * plane_tiles() * channel_pitch + 16; }
   int64_t sums_point() const { return tiles.rows() * panels.width(0) + 16; }
   // Pixels of a line that `columns` tiles from `first` on, with all their summed phases, read; where they begin.
   int64_t line_start(const Axis& a, int64_t first, int64_t columns) const {
@@ -140,14 +145,15 @@ struct WinogradLayout {
   }
   int64_t line_width(int64_t stride, int64_t first, int64_t columns) const {
     const TileAxis& x = form.x;
-    const int64_t reach = crosses(first, columns) ? x.spread * x.m * (x.tiles - 1) + x.spread - 1
-                                                  : x.spread * x.m * (columns - 1);
+    const int64_t reach =
+        crosses(first, columns) ? x.spread * x.m * (x.tiles - 1) + x.spread - 1 : x.spread * x.m * (columns - 1);
     return reach * stride + x.summed - 1 + (x.t - 1) * x.step + 1;
   }
   int64_t patch_elements(const Problem& p) const {
     const int64_t columns = tiles.piece(3);
-    const int64_t width = std::max(line_width(p.axis[2].stride, 0, columns),
-                                   form.x.spread > 1 ? line_width(p.axis[2].stride, 0, form.x.tiles + 1) : 0);
+    const int64_t width =
+        std::max(line_width(p.axis[2].stride, 0, columns),
+                 tiles.parts[3] % form.x.spread != 0 ? line_width(p.axis[2].stride, 0, form.x.tiles + 1) : 0);
     return form.y.t * width * channel_pitch;
   }
   int64_t output_elements() const { return tiles.rows() * form.y.m * form.x.m * panels.width(0); }
