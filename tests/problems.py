@@ -123,7 +123,7 @@ BLOCKED = (
 
 # (x, weight, settings) of public calls; every algorithm serves one of them.
 CALLS = (
-    ((2, 6, 9, 8), (20, 3, 3, 2), {"stride": (2, 1), "padding": ((1, 0), (2, 1)), "groups": 2}),
+    ((2, 6, 9, 8), (20, 3, 4, 3), {"stride": (2, 1), "padding": ((1, 0), (2, 1)), "groups": 2}),
     ((2, 6, 9, 8), (20, 3, 3, 3), {"padding": ((1, 0), (2, 1)), "groups": 2}),
     ((2, 6, 9, 8), (6, 1, 3, 3), {"stride": (2, 1), "padding": ((1, 0), (2, 1)), "groups": 6}),
     ((2, 6, 9, 8), (6, 1, 3, 2), {"padding": ((1, 0), (2, 1)), "groups": 6}),
