@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,6 +31,7 @@ class Contestant:
     result: Callable[[], Array]
     note: str = ""  # e.g. the algorithm a plan chose
     keep: object = None  # whatever run needs and does not refer to
+    facts: dict[str, Any] = field(default_factory=dict)  # more to be recorded, as JSON: workspace, predicted, chosen
 
 
 @dataclass

@@ -15,6 +15,8 @@ import numpy as np
 
 import convkern
 from convkern.algorithms import ALGORITHMS
+from convkern.dispatch import explain_spec
+from convkern.spec import Spec
 
 from .case import Array, Case, Contestant, SkipError, first, last
 
@@ -68,14 +70,25 @@ def plan(case: Case, channels_last: bool, algorithm: str = "auto") -> Contestant
         run = partial(prepared, image, out)
     logical = channels_last and s.direction != "grad_weight"
     note = f"{prepared.algorithm}: {prepared.detail}"
-    return Contestant(run, lambda: first(run()) if logical else run(), note)
+    facts = {"workspace": prepared.workspace_bytes}
+    return Contestant(run, lambda: first(run()) if logical else run(), note, facts=facts)
 
 
-def call(case: Case, channels_last: bool) -> Contestant:
+def choice(spec: Spec, channels_last: bool, planned: bool) -> Any:
+    """Return the dispatcher's table for a problem in a layout."""
+    return explain_spec(replace(spec, channels_last=channels_last), planned=planned)
+
+
+def call(case: Case, channels_last: bool, algorithm: str = "auto") -> Contestant:
     """Prepare the function a user calls, weights as they are."""
     s = case.spec
     order: Callable[[Array], Array] = last if channels_last else np.ascontiguousarray
     settings = _settings(case, channels_last)
+    if algorithm != "auto":
+        settings["algorithm"] = algorithm
+    table = choice(s, channels_last, planned=False)
+    used = table.chosen if algorithm == "auto" else algorithm
+    facts = {"workspace": next((row.workspace for row in table.rows if row.algorithm == used), 0)}
     if s.direction == "forward":
         function = getattr(convkern, f"conv{len(s.input)}d")
         arguments: tuple[object, ...] = (order(case.x), case.weight, case.bias)
@@ -91,7 +104,7 @@ def call(case: Case, channels_last: bool) -> Contestant:
         result: Array = function(*arguments, **settings)
         return result
 
-    return Contestant(run, lambda: first(run()) if logical else run())
+    return Contestant(run, lambda: first(run()) if logical else run(), used or "", facts=facts)
 
 
 def contestants(case: Case, algorithms: bool) -> dict[str, Callable[[], Contestant]]:

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from .case import Case, Contestant, SkipError, first, last
+from .case import Array, Case, Contestant, SkipError, first, last
 
 Factories = dict[str, Callable[[], Contestant]]
 
@@ -93,54 +93,78 @@ def torch_contestants(case: Case, threads: int) -> Factories:
     return {"torch NCHW": lambda: build(False), "torch NHWC": lambda: build(True)}
 
 
-def onnxruntime_contestants(case: Case, threads: int) -> Factories:
+def onnx_contestant(operator: str, x: Array, constants: list[tuple[str, Array]], shape: tuple[int, ...], threads: int,
+                    **attributes: Any) -> Contestant:  # fmt: skip
+    """Build a session of one ONNX node, x and the result bound to arrays it keeps."""
     import onnxruntime as ort
     from onnx import TensorProto, helper, numpy_helper
 
+    node = helper.make_node(operator, ["x", *(name for name, _ in constants)], ["y"], **attributes)
+    kind = TensorProto.FLOAT if x.dtype == np.float32 else TensorProto.DOUBLE
+    graph = helper.make_graph(
+        [node], "layer",
+        [helper.make_tensor_value_info("x", kind, x.shape)],
+        [helper.make_tensor_value_info("y", kind, shape)],
+        [numpy_helper.from_array(array, name) for name, array in constants],
+    )  # fmt: skip
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+    options = ort.SessionOptions()
+    options.intra_op_num_threads, options.inter_op_num_threads = threads, 1
+    options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_ENABLE_ALL
+    session = ort.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
+    binding = session.io_binding()
+    source = ort.OrtValue.ortvalue_from_numpy(x)
+    target = ort.OrtValue.ortvalue_from_numpy(np.zeros(shape, x.dtype))
+    binding.bind_ortvalue_input("x", source)
+    binding.bind_ortvalue_output("y", target)
+    return Contestant(lambda: session.run_with_iobinding(binding), target.numpy)
+
+
+def onnxruntime_contestants(case: Case, threads: int) -> Factories:
     def build() -> Contestant:
         _plain(case)
         s = case.spec
         given = [("w", case.weight)] + ([("b", case.bias)] if case.bias is not None else [])
         pads = [lo for lo, _ in s.padding] + [hi for _, hi in s.padding]
-        node = helper.make_node(
-            "Conv", ["x", *(name for name, _ in given)], ["y"], kernel_shape=s.kernel, strides=s.stride,
+        return onnx_contestant(
+            "Conv", case.x, given, case.result_shape, threads, kernel_shape=s.kernel, strides=s.stride,
             dilations=s.dilation, pads=pads, group=s.groups,
         )  # fmt: skip
-        kind = TensorProto.FLOAT if s.dtype == "float32" else TensorProto.DOUBLE
-        graph = helper.make_graph(
-            [node], "layer",
-            [helper.make_tensor_value_info("x", kind, case.x.shape)],
-            [helper.make_tensor_value_info("y", kind, case.result_shape)],
-            [numpy_helper.from_array(array, name) for name, array in given],
-        )  # fmt: skip
-        model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
-        options = ort.SessionOptions()
-        options.intra_op_num_threads, options.inter_op_num_threads = threads, 1
-        options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_ENABLE_ALL
-        session = ort.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
-        binding = session.io_binding()
-        source = ort.OrtValue.ortvalue_from_numpy(case.x)
-        target = ort.OrtValue.ortvalue_from_numpy(np.zeros(case.result_shape, s.dtype))
-        binding.bind_ortvalue_input("x", source)
-        binding.bind_ortvalue_output("y", target)
-        return Contestant(lambda: session.run_with_iobinding(binding), target.numpy)
 
     return {"onnxruntime": build}
 
 
-def openvino_contestants(case: Case, threads: int) -> Factories:
+def openvino_contestant(x: Array, node: Callable[[Any], Any], channels_last: bool, threads: int) -> Contestant:
+    """Compile a model of the nodes that `node` adds to an image, channels first; tensors in the wanted layout."""
     import openvino
     from openvino import opset13
 
-    def build(channels_last: bool) -> Contestant:
-        _plain(case)
-        s = case.spec
-        rank = len(s.input)
-        if s.dtype != "float32":
-            raise SkipError("computes in float32 only")
-        if channels_last and rank != 2:
-            raise SkipError("compared for images only")
-        image = opset13.parameter(case.x.shape, np.float32, name="x")
+    image = opset13.parameter(x.shape, np.float32, name="x")
+    model = openvino.Model([node(image)], [image], "layer")
+    if channels_last:
+        steps = openvino.preprocess.PrePostProcessor(model)
+        for end in (steps.input(), steps.output()):
+            end.tensor().set_layout(openvino.Layout("NHWC"))
+            end.model().set_layout(openvino.Layout("NCHW"))
+        model = steps.build()
+    hints = {"PERFORMANCE_HINT": "LATENCY", "INFERENCE_PRECISION_HINT": "f32", "INFERENCE_NUM_THREADS": threads}
+    request = openvino.Core().compile_model(model, "CPU", hints).create_infer_request()
+    source = last(x) if channels_last else x
+    out = np.zeros(tuple(model.output(0).shape), np.float32)
+    request.set_input_tensor(openvino.Tensor(source, shared_memory=True))
+    request.set_output_tensor(openvino.Tensor(out, shared_memory=True))
+    # Tensors on shared memory do not keep their arrays alive.
+    return Contestant(
+        lambda: request.infer(share_outputs=True), lambda: first(out) if channels_last else out, keep=(source, out)
+    )
+
+
+def openvino_contestants(case: Case, threads: int) -> Factories:
+    from openvino import opset13
+
+    s = case.spec
+
+    def convolution(image: Any) -> Any:
         low, high = [lo for lo, _ in s.padding], [hi for _, hi in s.padding]
         if s.groups == 1:
             node = opset13.convolution(image, case.weight, s.stride, low, high, s.dilation)
@@ -148,24 +172,16 @@ def openvino_contestants(case: Case, threads: int) -> Factories:
             split = case.weight.reshape(s.groups, -1, *case.weight.shape[1:])
             node = opset13.group_convolution(image, split, s.stride, low, high, s.dilation)
         if case.bias is not None:
-            node = opset13.add(node, case.bias.reshape(1, -1, *[1] * rank))
-        model = openvino.Model([node], [image], "layer")
-        if channels_last:
-            steps = openvino.preprocess.PrePostProcessor(model)
-            for end in (steps.input(), steps.output()):
-                end.tensor().set_layout(openvino.Layout("NHWC"))
-                end.model().set_layout(openvino.Layout("NCHW"))
-            model = steps.build()
-        hints = {"PERFORMANCE_HINT": "LATENCY", "INFERENCE_PRECISION_HINT": "f32", "INFERENCE_NUM_THREADS": threads}
-        request = openvino.Core().compile_model(model, "CPU", hints).create_infer_request()
-        x = last(case.x) if channels_last else case.x
-        out = np.zeros(tuple(model.output(0).shape), np.float32)
-        request.set_input_tensor(openvino.Tensor(x, shared_memory=True))
-        request.set_output_tensor(openvino.Tensor(out, shared_memory=True))
-        # Tensors on shared memory do not keep their arrays alive.
-        return Contestant(
-            lambda: request.infer(share_outputs=True), lambda: first(out) if channels_last else out, keep=(x, out)
-        )
+            node = opset13.add(node, case.bias.reshape(1, -1, *[1] * len(s.input)))
+        return node
+
+    def build(channels_last: bool) -> Contestant:
+        _plain(case)
+        if s.dtype != "float32":
+            raise SkipError("computes in float32 only")
+        if channels_last and len(s.input) != 2:
+            raise SkipError("compared for images only")
+        return openvino_contestant(case.x, convolution, channels_last, threads)
 
     return {"openvino NCHW": lambda: build(False), "openvino NHWC": lambda: build(True)}
 

@@ -37,7 +37,8 @@ def _bars(axes: Any, rows: list[Row]) -> None:
             labels.append(row["shape"])
             place += 1
         place += 0.3
-    values = [v for row in rows if ratios(row) for v in (*ratios(row).values(), row["each"] or 1.0)] or [1.0]
+    held = [row for row in rows if ratios(row)]
+    values = [v for row in held for v in (judged(row), ratios(row).get("other", 1.0), row["each"] or 1.0)] or [1.0]
     left, right = min(-0.6, np.log2(min(values)) - 0.6), max(1.0, np.log2(max(values)) + 0.8)
     fine = (1.5, 3, 6) if right - left <= 5 else ()
     marks = [m for m in (*fine, *(2.0**e for e in range(-6, 8))) if left <= np.log2(m) <= right]

@@ -11,24 +11,30 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from . import goals
+from .goals import MB
 from .results import (
     OURS,
     Row,
     best_peer,
+    flat,
     groups,
     headline,
     is_ours,
     judged,
     machine_line,
     modes,
+    nchw_share,
     rate,
     ratios,
     summary,
     times,
+    verdicts,
+    workspace,
 )
 
 BUSY = 0.05  # share of the cores used by others above which a row is called unreliable
-MODES = {"plan": "plan", "other": "other", "call": "call", "torch": "call/torch"}
+MODES = {"plan": "plan", "nchw": "NCHW", "call": "call", "torch": "torch/call"}
 
 
 def duration(seconds: float) -> str:
@@ -47,6 +53,18 @@ def ratio(value: float | None, goal: float | None = None) -> str:
     if goal is None:
         return text
     return f"[{'green' if value >= goal else 'red'}]{text}[/]"
+
+
+def share(value: float) -> str:
+    return "-" if math.isnan(value) else f"{value:.0%}"
+
+
+def size(count: int | None) -> str:
+    """Format bytes, red beyond what a call may take."""
+    if count is None:
+        return "-"
+    text = f"{count / 1024:.3g} KB" if count < MB else f"{count / MB:.3g} MB"
+    return text if count <= goals.read()["table"]["workspace-mb"] * MB else f"[red]{text}[/]"
 
 
 def machine(console: Console, about: dict[str, Any], versions: dict[str, str]) -> None:
@@ -70,8 +88,9 @@ def speeds(rows: list[Row]) -> Table:
         table.add_column(name, justify="right", no_wrap=True)
     table.add_column("of")
     table.add_column("best peer", no_wrap=True)
-    for label in ("time", *MODES.values(), "goal"):
+    for label in ("time", *MODES.values(), "goal", "NCHW speed", "scratch"):
         table.add_column(label, justify="right", no_wrap=True)
+    limits = goals.read()["table"]
     for label, members in groups(rows).items():
         table.add_section()
         table.add_row(f"[bold]{label}[/]")
@@ -81,13 +100,18 @@ def speeds(rows: list[Row]) -> Table:
                 table.add_row(row["shape"], "-")
                 continue
             algorithm = row["contestants"][ours[0]]["note"].partition(":")[0]
-            judged_by = "call" if row["by_call"] else "plan"
+            judged_by, taken = "call" if row["by_call"] else "plan", workspace(row)
+            wanted = {judged_by: row["each"]} if row["each"] else {}
+            if row["direction"] == "forward" and row["each"]:
+                wanted["torch"] = limits["call-least"]
+                if not row["by_call"]:
+                    wanted["nchw"] = limits["nchw"] * row["each"]
             table.add_row(
                 row["shape"], f"{ours[0]} {algorithm}".rstrip(), duration(ours[1]), f"{speed['gflops']:.3g}",
                 f"{speed['gbytes']:.3g}", f"{speed['share']:.0%}", speed["bound"],
                 peer[0] if peer else "-", duration(peer[1]) if peer else "-",
-                *(ratio(found.get(mode), row["each"] if mode == judged_by else None) for mode in MODES),
-                f"{row['each']:g}" if row["each"] else "",
+                *(ratio(found.get(mode), wanted.get(mode)) for mode in MODES),
+                f"{row['each']:g}" if row["each"] else "", share(nchw_share(row)), size(taken),
             )  # fmt: skip
     return table
 
@@ -116,31 +140,64 @@ def everybody(rows: list[Row], title: str, wanted: Callable[[str], bool]) -> Tab
 
 
 def means(rows: list[Row]) -> Table:
-    """Geometric means of the ratios, by class and over everything."""
-    table = Table(title="Geometric mean of best peer / ours", title_justify="left", box=SIMPLE_HEAD)
+    """Geometric means of the ratios and the least ones, by class and over everything."""
+    table = Table(title="Geometric mean (least) of best peer / ours", title_justify="left", box=SIMPLE_HEAD)
     table.add_column("class")
-    for label in ("shapes", *MODES.values(), "least", "goal: mean", "each"):
+    for label in ("shapes", *MODES.values(), "NCHW speed", "goal: mean", "each"):
         table.add_column(label, justify="right")
-    for label, members in {**groups(rows), "all": rows}.items():
-        if label == "all":
-            table.add_section()
-        found, goal = summary(members), members[0]["mean"] if label != "all" else None
+    limits = goals.read()["table"]
+    parts: list[tuple[str, list[Row], dict[str, float], dict[str, float]]] = []
+    for label, members in groups(rows).items():
         judged_by = "call" if members[0]["by_call"] else "plan"
-        each = {row["each"] for row in members if row["each"]}
+        parts.append((label, members, {judged_by: members[0]["mean"]} if members[0]["mean"] else {}, {}))
+    forward = [row for row in rows if row["direction"] == "forward"]
+    if len(groups(forward)) > 1:
+        whole = {"mean": limits["mean-2d"]}, {"least": limits["least-2d"]}
+        calls = {"torch": limits["call-mean"]}, {"torch": limits["call-least"]}
+        images = [row for row in forward if flat(row)]
+        parts.append(("2-D", images, {"plan": whole[0]["mean"]}, {"plan": whole[1]["least"]}))
+        parts.append((f"all {len(forward)} forward", forward, *calls))
+    for label, members, mean_goals, least_goals in parts:
+        found, each = summary(members), {row["each"] for row in members if row["each"]}
         held = [row for row in members if ratios(row)]
-        reached = all(judged(row) >= (row["each"] or 0) for row in held)
-        least = ratio(found["least"]["judged"])
+        if not held:
+            continue
+        by_class = label in groups(rows)
+        if by_class and each:  # a row's goal may differ from its class's: red where one of them is missed
+            reached = all(judged(row) >= (row["each"] or 0) for row in held)
+            judged_by = "call" if members[0]["by_call"] else "plan"
+            least_goals = {judged_by: 0.0 if reached else math.inf}
+        cells = [
+            f"{ratio(found['mean'][m], mean_goals.get(m))} ({ratio(found['least'][m], least_goals.get(m))})"
+            for m in MODES
+        ]
+        goal = next(iter(mean_goals.values()), None)
         table.add_row(
-            label, str(len(held)),
-            *(ratio(found["mean"][mode], goal if mode == judged_by else None) for mode in MODES),
-            f"[{'green' if reached else 'red'}]{least}[/]" if each else least,
-            f"{goal:g}" if goal else "", "-".join(f"{e:g}" for e in sorted(each)) if label != "all" else "",
+            label, str(len(held)), *cells, share(found["mean"]["nchw_share"]), f"{goal:g}" if goal else "",
+            "-".join(f"{e:g}" for e in sorted(each)) if by_class else f"{next(iter(least_goals.values())):g}",
         )  # fmt: skip
     return table
 
 
-def show(console: Console, rows: list[Row]) -> None:
-    """Everything about the rows, and who did not take part for what reason."""
+def left_out(console: Console, rows: list[Row]) -> None:
+    """Say who did not take part for what reason, and during which rows the machine was busy."""
+    odd: dict[tuple[str, str], list[str]] = {}
+    for row in rows:
+        for name, reason in row["skipped"].items():
+            odd.setdefault((name, reason), []).append(row["shape"])
+    busy = [f"{row['shape']} ({row['others']:.0%})" for row in rows if (row["others"] or 0) > BUSY]
+    if busy:
+        console.print(
+            f"[red]other processes used the machine during {'; '.join(busy)}: do not trust these[/]", highlight=False
+        )
+    for (name, reason), shapes in odd.items():
+        where = f"{len(shapes)} rows" if len(shapes) > 3 else "; ".join(shapes)
+        loud = "red" if "something else" in reason or "Error" in reason else "dim"
+        console.print(f"[{loud}]{name} left out: {escape(reason)} ({where})[/]", highlight=False)
+
+
+def show(console: Console, rows: list[Row]) -> int:
+    """Everything about the rows, who did not take part for what reason, the goals missed; return how many."""
     has_peer = any(best_peer(row) for row in rows)
     console.print(speeds(rows))
     named = {n for row in rows for n in row["contestants"] if is_ours(row, n) and n not in OURS}
@@ -149,21 +206,11 @@ def show(console: Console, rows: list[Row]) -> None:
         console.print(everybody(rows, "Our algorithms, microseconds a planned call", lambda name: name in named))
     if has_peer:
         console.print(means(rows))
-    odd: dict[tuple[str, str], list[str]] = {}
+    left_out(console, rows)
     for row in rows:
-        for name, reason in row["skipped"].items():
-            odd.setdefault((name, reason), []).append(row["shape"])
         if row["contestants"] and not modes(row):
-            odd.setdefault(("convkern", "no result to compare"), []).append(row["shape"])
-    busy = [f"{row['shape']} ({row['others']:.0%})" for row in rows if (row["others"] or 0) > BUSY]
-    if busy:
-        console.print(
-            f"[red]other processes used the machine during {'; '.join(busy)}: do not trust these[/]", highlight=False
-        )
-    for (name, reason), shapes in odd.items():
-        where = f"{len(shapes)} shapes" if len(shapes) > 3 else "; ".join(shapes)
-        loud = "red" if "something else" in reason or "Error" in reason else "dim"
-        console.print(f"[{loud}]{name} left out: {escape(reason)} ({where})[/]", highlight=False)
+            console.print(f"[red]convkern has no result to compare for {row['shape']}[/]", highlight=False)
+    return goals.show(console, verdicts(rows))
 
 
 def finished(row: Row) -> str:

@@ -1,8 +1,9 @@
 """What the samples of a race amount to: times, ratios, shares of the machine's limits, geometric means.
 
 A row is a plain dict, as it stands in the JSON file:
-    shape group each mean by_call direction dtype flops bytes, contestants {name: {seconds[], peaks[], note}},
-    bandwidths[], skipped {name: reason}, others (share of the machine that other processes used, or None)
+    shape group each mean frameworks by_call direction dtype flops bytes (each, mean and frameworks are goals),
+    contestants {name: {worker, seconds[], peaks[], note, and ours: workspace}}, bandwidths[],
+    skipped {name: reason}, others (share of the machine that other processes used, or None)
 """
 
 from __future__ import annotations
@@ -13,8 +14,12 @@ from typing import Any
 
 import numpy as np
 
+from . import goals
+from .goals import Verdict
+
 Row = dict[str, Any]
 OURS = ("plan NCHW", "plan NHWC", "call NCHW", "call NHWC")
+FRAMEWORKS = ("torch", "onnxruntime", "openvino")  # what the names of their contestants begin with
 
 
 def machine_line(about: dict[str, Any]) -> str:
@@ -52,9 +57,9 @@ def is_ours(row: Row, name: str) -> bool:
     return bool(row["contestants"][name]["peaks"])
 
 
-def best_peer(row: Row) -> tuple[str, float] | None:
-    """Return the fastest contestant that is not ours, and its seconds a call."""
-    theirs = [(seconds, name) for name, seconds in times(row).items() if not is_ours(row, name)]
+def best_peer(row: Row, named: tuple[str, ...] = ("",)) -> tuple[str, float] | None:
+    """Return the fastest contestant that is not ours, of those whose name begins so, and its seconds a call."""
+    theirs = [(s, name) for name, s in times(row).items() if not is_ours(row, name) and name.startswith(named)]
     if not theirs:
         return None
     seconds, name = min(theirs)
@@ -71,16 +76,40 @@ def modes(row: Row) -> dict[str, tuple[str, float]]:
 
 
 def ratios(row: Row) -> dict[str, float]:
-    """Best peer's time over ours, by mode, and "torch": PyTorch's best over our call. Empty without a peer."""
+    """Best peer's time over ours, by mode; empty without a peer.
+
+    Besides the modes: "nchw", of the plan in NCHW; "frameworks", the best of PyTorch, ONNX Runtime and OpenVINO against
+    the plan; "torch", PyTorch's better layout against our better call.
+    """
     peer = best_peer(row)
     if not peer:
         return {}
     ours = modes(row)
     found = {mode: peer[1] / seconds for mode, (_, seconds) in ours.items()}
-    plain = [seconds for name, seconds in times(row).items() if name.startswith("torch") and not is_ours(row, name)]
-    if plain and "call" in ours:
-        found["torch"] = min(plain) / ours["call"][1]
+    if OURS[0] in (taken := times(row)):
+        found["nchw"] = peer[1] / taken[OURS[0]]
+    for name, members, mode in (("frameworks", FRAMEWORKS, "plan"), ("torch", ("torch",), "call")):
+        best = best_peer(row, members)
+        if best and mode in ours:
+            found[name] = best[1] / ours[mode][1]
     return found
+
+
+def nchw_share(row: Row) -> float:
+    """Speed of the plan in NCHW over that of the plan in the better layout; nan where one is missing."""
+    taken, ours = times(row), modes(row)
+    return ours["plan"][1] / taken[OURS[0]] if OURS[0] in taken and "plan" in ours else math.nan
+
+
+def workspace(row: Row) -> int | None:
+    """Most bytes of scratch memory any of our plans and calls of the row takes; None when not recorded."""
+    known = [c["workspace"] for name, c in row["contestants"].items() if name in OURS and "workspace" in c]
+    return max(known, default=None)
+
+
+def flat(row: Row) -> bool:
+    """Whether it is a row of a 2-D layer."""
+    return str(row["shape"]).partition("->")[0].count("x") == 1
 
 
 def judged(row: Row) -> float:
@@ -129,8 +158,41 @@ def groups(rows: list[Row]) -> dict[str, list[Row]]:
 
 
 def summary(rows: list[Row]) -> dict[str, dict[str, float]]:
-    """Geometric means by mode and the least judged ratio, of some rows that had peers."""
-    found = [ratios(row) for row in rows]
-    means = {mode: mean(r[mode] for r in found if mode in r) for mode in ("plan", "other", "call", "torch")}
-    least = min((judged(row) for row in rows if ratios(row)), default=math.nan)
-    return {"mean": means, "least": {"judged": least}}
+    """Geometric means and least values by mode, "judged" among them, of some rows that had peers."""
+    found = [{**ratios(row), "judged": judged(row)} for row in rows if ratios(row)]
+    lists = {mode: [r[mode] for r in found if mode in r] for mode in ("plan", "nchw", "call", "torch", "judged")}
+    shares = [share for row in rows if not math.isnan(share := nchw_share(row))]
+    lists["nchw_share"] = shares
+    return {
+        "mean": {mode: mean(values) for mode, values in lists.items()},
+        "least": {mode: min(values, default=math.nan) for mode, values in lists.items()},
+    }
+
+
+def verdicts(rows: list[Row]) -> list[Verdict]:
+    """Every goal of goals.toml that speaks of these rows: single rows, classes, the forward table as a whole."""
+    table, found = goals.read()["table"], []
+    for row in rows:
+        reached, name = ratios(row), f"{row['group']}: {row['shape']}"
+        mode = "call" if row["by_call"] else "plan"
+        if row["each"]:
+            found.append(Verdict(f"{name}, {mode}", judged(row), row["each"]))
+        if row.get("frameworks"):
+            found.append(Verdict(f"{name}, frameworks / plan", reached.get("frameworks", math.nan), row["frameworks"]))
+        if row["each"] and row["direction"] == "forward" and not row["by_call"]:
+            nchw = reached.get("nchw", math.nan)
+            found.append(Verdict(f"{name}, plan in NCHW", nchw, table["nchw"] * row["each"]))
+        if (taken := workspace(row)) is not None:
+            found.append(Verdict(f"{name}, MB of workspace", taken / goals.MB, table["workspace-mb"], limit=True))
+    for label, members in groups(rows).items():
+        if members[0]["mean"]:
+            means = summary(members)["mean"]
+            found.append(Verdict(f"{label}: geometric mean", means["judged"], members[0]["mean"]))
+            found.append(Verdict(f"{label}: geometric mean in NCHW", means["nchw"], table["nchw"] * members[0]["mean"]))
+    forward = [row for row in rows if row["direction"] == "forward" and row["each"]]
+    images, every = summary([row for row in forward if flat(row)]), summary(forward)
+    found.append(Verdict("2-D layers: geometric mean of plans", images["mean"]["plan"], table["mean-2d"]))
+    found.append(Verdict("2-D layers: smallest plan", images["least"]["plan"], table["least-2d"]))
+    found.append(Verdict("PyTorch / call: geometric mean", every["mean"]["torch"], table["call-mean"]))
+    found.append(Verdict("PyTorch / call: smallest", every["least"]["torch"], table["call-least"]))
+    return found

@@ -17,12 +17,26 @@ import numpy as np
 
 from .pool import Handle, WorkerDiedError
 
-# Largest |difference| / max|y| at which two libraries are said to compute the same thing.  Winograd in float32 stays
-# below 2e-5; bfloat16 or float16 inside a peer does not.
-TOLERANCE = {"float32": 1e-4, "float64": 1e-9}
 MOST_ROUNDS = 200
 SLOW = 10.0  # times the fastest contestant: such a one runs in a few rounds only
 FEW = 3
+
+
+# Largest |difference| / max|y| at which two libraries are said to compute the same convolution.  Winograd in float32
+# stays below 2e-5; bfloat16 or float16 inside a peer does not.
+TOLERANCE = {"float32": 1e-4, "float64": 1e-9}
+
+
+@dataclass(frozen=True)
+class Task:
+    """One row to be raced: what the workers are told, and what is known of it beforehand."""
+
+    suite: str  # the module that builds contestants
+    row: str  # and what tells it which
+    facts: dict[str, Any]  # of the row as it will stand in the JSON file: shape, group, dtype, direction, ...
+    tolerance: float
+    options: dict[str, Any] = field(default_factory=dict)  # for the suite's contestants()
+    footprint: int | None = None  # bytes a copy touches that is timed beside each round
 
 
 @dataclass
@@ -33,6 +47,7 @@ class Entry:
     worker: Handle
     estimate: float  # seconds a call
     note: str
+    facts: dict[str, Any]
     seconds: list[float] = field(default_factory=list)
     peaks: list[float] = field(default_factory=list)  # flop/s beside each sample; ours only
 
@@ -47,11 +62,12 @@ def _difference(path: str, truth: np.ndarray) -> float:
 
 
 def enter(
-    handles: dict[str, Handle], spec: Any, algorithms: bool, missing: dict[str, str]
+    handles: dict[str, Handle], task: Task, missing: dict[str, str], alone: bool = False
 ) -> tuple[list[Entry], dict[str, str]]:
-    """Let every worker prepare the shape; return who races and why the others do not.
+    """Let every worker prepare the row; return who races and why the others do not.
 
-    The first of ours is what results are compared with.  A worker that dies here is moved to `missing`.
+    The first of ours is what results are compared with; without any of ours nobody races, unless `alone` is set.  A
+    worker that dies here is moved to `missing`.
     """
     entries: list[Entry] = []
     skipped: dict[str, str] = {}
@@ -59,7 +75,10 @@ def enter(
     with tempfile.TemporaryDirectory() as folder:
         for name, handle in list(handles.items()):
             try:
-                reply = handle.ask("prepare", spec=str(spec), algorithms=algorithms, folder=folder)
+                reply = handle.ask(
+                    "prepare", suite=task.suite, row=task.row, options=task.options, dtype=task.facts["dtype"],
+                    folder=folder,
+                )  # fmt: skip
             except WorkerDiedError as error:
                 if name == "ours":
                     raise
@@ -70,26 +89,27 @@ def enter(
                 if "skip" in found:
                     skipped[contestant] = found["skip"]
                     continue
-                if truth is None and name == "ours":
+                if truth is None:
                     truth = np.load(found["result"]).astype(np.float64)
-                assert truth is not None, "ours is the first worker"
                 off = _difference(found["result"], truth)
-                if off > TOLERANCE[spec.dtype]:
+                if off > task.tolerance:
                     skipped[contestant] = f"computes something else: differs by {off:.1e} of max|y|"
                     continue
-                entries.append(Entry(contestant, handle, found["seconds"], found["note"]))
+                entries.append(Entry(contestant, handle, found["seconds"], found["note"], found["facts"]))
+            if name == "ours" and not entries and not alone:
+                break
     return entries, skipped
 
 
 def race(
     entries: list[Entry],
-    footprint: int,
+    footprint: int | None,
     seconds: float,
     least: int,
     burst: float,
     tick: Callable[[float], None],
 ) -> list[float]:
-    """Run rounds until `seconds` have passed and `least` rounds are done; return a copy bandwidth for each round.
+    """Run rounds until `seconds` have passed and `least` rounds are done; return a copy bandwidth for each of them.
 
     A burst repeats a contestant for at least `burst` seconds.  tick is told the share of the budget that is used.
     """
@@ -113,7 +133,7 @@ def race(
             entry.estimate = min(entry.estimate, reply["seconds"])
             if "peak" in reply:
                 entry.peaks.append(reply["peak"])
-        if meter is not None:
+        if meter is not None and footprint:
             bandwidths.append(meter.ask("bandwidth", footprint=footprint)["bandwidth"])
         tick(min(1.0, max((done + 1) / MOST_ROUNDS, min(used / max(seconds, 1e-9), (done + 1) / least))))
     return bandwidths

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from bench import compare, results, shapes
+from bench import compare, goals, results, shapes
 from bench.__main__ import main
 from bench.case import Case
 from bench.pool import workers
@@ -30,9 +30,9 @@ def row(**seconds: float) -> dict[str, Any]:
         for name, s in seconds.items()
     }
     return {
-        "shape": "1,8,9x9->8 3x3", "group": "-", "each": 2.0, "mean": None, "by_call": False, "direction": "forward",
-        "dtype": "float32", "flops": 2e9, "bytes": 1e6, "bandwidths": [1e9, 1e9], "skipped": {}, "others": None,
-        "contestants": taken,
+        "shape": "1,8,9x9->8 3x3", "group": "-", "each": 2.0, "mean": None, "frameworks": None, "by_call": False,
+        "direction": "forward", "dtype": "float32", "flops": 2e9, "bytes": 1e6, "bandwidths": [1e9, 1e9],
+        "skipped": {}, "others": None, "contestants": taken,
     }  # fmt: skip
 
 
@@ -41,16 +41,29 @@ def test_shapes_are_those_of_the_table() -> None:
     assert len({shape.group for shape in read}) == 11
     assert len({str(shape.spec()) for shape in read}) == len(read) == 35
     assert all(str(shape.spec()) == shape.text for shape in read)
-    assert all(shape.each for shape in read)
+    assert all(shape.goals["each"] for shape in shapes.directed(read, shapes.DIRECTIONS))
+    single = {row for goal in goals.read()["layers"].values() for row in goal.get("rows", {})}
+    assert single <= {shape.text for shape in read}
+    assert set(goals.read()["layers"]) == {shape.label for shape in shapes.directed(read, shapes.DIRECTIONS)}
 
 
-def test_goals_of_a_line_replace_its_class(tmp_path: Path) -> None:
+def test_goals_of_a_row_replace_its_class() -> None:
+    assert shapes.Shape("1,512,14x14->512 3x3 p1", "3x3, small maps").goals["each"] == 1.5
+    assert shapes.Shape("1,512,7x7->512 3x3 p1", "3x3, small maps").goals["each"] == 1.2
+    assert shapes.Shape("1,8,9x9->8 1x1", "no such class").goals == {}
+
+
+def test_gradients_are_classes_of_their_own(tmp_path: Path) -> None:
     file = tmp_path / "shapes.txt"
-    file.write_text("[a, by call]  # each >= 2, mean >= 3\n1,8,9x9->8 3x3\n1,8,9x9->8 1x1  # >= 1.5\n")
-    one, other = shapes.read(file)
-    assert (one.each, one.mean, other.each, other.mean) == (2, 3, 1.5, 3)
-    assert one.by_call
-    assert not one.towards("grad_input").by_call
+    file.write_text("[a, by call]\n1,8,9x9->8 3x3  # a remark\n")
+    forward, image, weight = shapes.directed(shapes.read(file), shapes.DIRECTIONS)
+    assert forward.by_call
+    assert not image.by_call
+    assert image.goals == {"each": 1.5}
+    assert weight.goals == {"each": 1.3}
+    assert str(weight.spec("float64")) == "f64 grad_weight 1,8,9x9->8 3x3"
+    assert shapes.select([forward, image, weight], group="gradients") == [image, weight]
+    assert shapes.select([forward, image, weight], group="a, by call") == [forward, image, weight]
     file.write_text("[a]\n1,8,9->8 3x3\n")
     with pytest.raises(ValueError, match="line 2"):
         shapes.read(file)
@@ -59,10 +72,59 @@ def test_goals_of_a_line_replace_its_class(tmp_path: Path) -> None:
 def test_ratios() -> None:
     made = row(plan_NCHW=2e-2, plan_NHWC=1e-2, call_NCHW=4e-2, torch_NCHW=4e-2, openvino=2e-2)
     assert results.best_peer(made) == ("openvino", 2e-2)
-    assert results.ratios(made) == pytest.approx({"plan": 2, "other": 1, "call": 0.5, "torch": 1})
+    found = {"plan": 2, "other": 1, "call": 0.5, "nchw": 1, "frameworks": 2, "torch": 1}
+    assert results.ratios(made) == pytest.approx(found)
+    assert results.nchw_share(made) == pytest.approx(0.5)
     assert results.judged(made) == pytest.approx(2)
     assert results.judged({**made, "by_call": True}) == pytest.approx(0.5)
     assert results.ratios(row(plan_NHWC=1e-2)) == {}
+    assert math.isnan(results.nchw_share(row(plan_NHWC=1e-2)))
+
+
+def test_frameworks_are_told_from_the_other_peers() -> None:
+    made = row(plan_NHWC=1e-2, call_NHWC=1e-2, torch_NHWC=12e-2, openvino_NHWC=11e-2, opencv_filter2D=3e-2)
+    assert results.best_peer(made) == ("opencv filter2D", 3e-2)
+    assert results.ratios(made) == pytest.approx({"plan": 3, "call": 3, "frameworks": 11, "torch": 12})
+
+
+def missed(rows: list[dict[str, Any]]) -> dict[str, float]:
+    return {v.what: v.reached for v in results.verdicts(rows) if v.measured and not v.met}
+
+
+def test_missed_goals_are_found() -> None:
+    fine = row(plan_NCHW=1e-2, plan_NHWC=1e-2, call_NHWC=1e-2, torch_NHWC=3e-2)
+    assert missed([fine]) == {}
+    assert len([v for v in results.verdicts([fine]) if v.measured]) == 6
+    slow = row(plan_NCHW=2e-2, plan_NHWC=1e-2, call_NHWC=2.5e-2, torch_NHWC=2.1e-2)
+    assert missed([slow]) == pytest.approx(
+        {
+            "-: 1,8,9x9->8 3x3, plan in NCHW": 1.05,
+            "PyTorch / call: geometric mean": 0.84,
+            "PyTorch / call: smallest": 0.84,
+        }
+    )
+    slow["contestants"]["plan NHWC"]["workspace"] = 33 << 20
+    slow["contestants"]["plan NCHW"]["workspace"] = 5
+    assert missed([slow])["-: 1,8,9x9->8 3x3, MB of workspace"] == 33
+    assert missed([{**slow, "direction": "grad_input", "each": 2.2, "mean": 2.2}]) == pytest.approx(
+        {
+            "-: 1,8,9x9->8 3x3, plan": 2.1,
+            "-: 1,8,9x9->8 3x3, MB of workspace": 33,
+            "-: geometric mean": 2.1,
+            "-: geometric mean in NCHW": 1.05,
+        }
+    )
+    assert missed([{**slow, "shape": "1,8,99->8 k3", "frameworks": 10}])["-: 1,8,99->8 k3, frameworks / plan"] == (
+        pytest.approx(2.1)
+    )
+
+
+def test_the_overall_mean_is_that_of_the_images() -> None:
+    image, line = (row(plan_NHWC=1e-2, torch_NHWC=s) for s in (1e-2, 9e-2))
+    line["shape"] = "1,8,99->8 k3"
+    volume = {**line, "shape": "1,8,9x9x9->8 3x3x3"}
+    found = missed([image, line, volume])
+    assert found["2-D layers: geometric mean of plans"] == pytest.approx(1)
 
 
 def test_share_of_the_limit_that_binds() -> None:
@@ -100,8 +162,20 @@ def test_smoke(tmp_path: Path) -> None:
     assert main(["compare", str(file), str(file)]) == 0
 
 
-def test_smoke_check() -> None:
+def test_smoke_check(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["--smoke", "--check"]) == 0
+    assert main(["--smoke", "--check", "--class", "gradients"]) == 0
+    assert "direct forward" in (said := capsys.readouterr().out)
+    assert "direct grad_weight" in said
+
+
+def test_smoke_of_the_gradients(tmp_path: Path) -> None:
+    file = tmp_path / "a.json"
+    assert main(["--smoke", "--class", "gradients", "--json", str(file)]) == 0
+    found = json.loads(file.read_text())["rows"]
+    assert [made["group"] for made in found] == ["gradients, input"] * 3 + ["gradients, weight"] * 3
+    assert all(made["each"] == goals.read()["layers"][made["group"]]["each"] for made in found)
+    assert all(results.workspace(made) is not None for made in found)
 
 
 def test_mistakes_are_answered_in_words(capsys: pytest.CaptureFixture[str]) -> None:

@@ -4,9 +4,11 @@ Started as `python -m bench.worker PEER THREADS`; the parent's side is pool.py. 
 
     {"do": "hello"}                               -> version, or "missing"
     {"do": "machine"}                             -> what machine.describe says ("ours" only)
-    {"do": "prepare", "spec", "algorithms", "folder"} -> per contestant: seconds a call and its result's file, or "skip"
+    {"do": "prepare", "suite", "row", "options", ...} -> per contestant: seconds a call, its result's file; or "skip"
     {"do": "time", "name", "calls"}               -> seconds a call; "ours": the FMA peak beside them
     {"do": "bandwidth", "footprint"} -> bytes a second of a copy touching that many bytes ("ours" only)
+
+A suite is a module here with contestants(peer, row, threads, **options): {name: factory of a Contestant}.
 
 After each burst the process waits until its own thread pool has gone to sleep before it answers, so that no spinning
 thread runs into the next contestant's time; the peers keep the waiting policy their makers chose.
@@ -15,6 +17,7 @@ thread runs into the next contestant's time; the peers keep the waiting policy t
 from __future__ import annotations
 
 import gc
+import importlib
 import json
 import os
 import sys
@@ -24,10 +27,8 @@ from typing import Any
 
 import numpy as np
 
-from convkern.spec import Spec
-
 from . import peers
-from .case import Case, Contestant, SkipError
+from .case import Contestant, SkipError
 
 QUIET_STEP = 0.002  # seconds slept between two looks at the CPU time this process used
 QUIET_LIMIT = 0.5  # give up waiting for a pool that spins this long (an Intel OpenMP spins 0.2 s)
@@ -86,17 +87,15 @@ class Worker:
 
         return machine.describe(self.threads)
 
-    def prepare(self, spec: str, algorithms: bool, folder: str) -> dict[str, Any]:
+    def prepare(self, suite: str, row: str, options: dict[str, Any], dtype: str, folder: str) -> dict[str, Any]:
         self.ready.clear()
         gc.collect()
-        case = Case(Spec.parse(spec))
-        if self.name == "ours":
-            from . import machine, ours
+        if self.name == "ours" and (self.meters is None or self.meters.dtype != dtype):
+            from . import machine
 
-            factories = ours.contestants(case, algorithms)
-            self.meters = machine.Meters(case.spec.dtype)
-        else:
-            factories = peers.contestants(self.name, case, self.threads)
+            self.meters = machine.Meters(dtype)
+        module = importlib.import_module(f".{suite}", __package__)
+        factories = module.contestants(self.name, row, self.threads, **options)
         replies: dict[str, Any] = {}
         for number, (name, build) in enumerate(factories.items()):
             try:
@@ -112,7 +111,9 @@ class Worker:
             path = Path(folder) / f"{self.name}{number}.npy"
             np.save(path, result)
             self.ready[name] = contestant
-            replies[name] = {"seconds": estimate(contestant), "result": str(path), "note": contestant.note}
+            replies[name] = {
+                "seconds": estimate(contestant), "result": str(path), "note": contestant.note, "facts": contestant.facts
+            }  # fmt: skip
         quiet()
         return {"contestants": replies}
 

@@ -20,6 +20,7 @@
 
 #include "runtime/cpu.h"
 #include "runtime/parking.h"
+#include "runtime/placement.h"
 
 namespace convkern {
 namespace {
@@ -88,7 +89,7 @@ class Pool {
     sigfillset(&all);
     pthread_sigmask(SIG_SETMASK, &all, &before);
     try {
-      for (; workers_ < wanted; ++workers_) std::thread([this] { work(); }).detach();
+      for (; workers_ < wanted; ++workers_) std::thread([this, index = workers_] { work(index); }).detach();
     } catch (...) {
       // No more threads to be had: those there are, and the caller, do the work.
     }
@@ -103,7 +104,13 @@ class Pool {
     state_.store(epoch << kEpochShift | static_cast<uint64_t>(job.seats) * kSeat, std::memory_order_seq_cst);
     const int sleepers = sleepers_.load(std::memory_order_seq_cst);
     const int missing = job.seats - (workers_ - sleepers);
-    if (missing > 0) bell_.change_and_wake(missing);
+    if (missing <= 0) return;
+    if (!job.oversubscribed) {
+      const int cpu = current_cpu();
+      for (int i = 0; i < workers_; ++i)
+        if (Placement* place = places_[i].load(std::memory_order_acquire)) place->keep_off(cpu);
+    }
+    bell_.change_and_wake(missing);
   }
 
   void drain(int worker) {
@@ -126,8 +133,10 @@ class Pool {
   }
 
   // A worker's life. It never ends: the threads are detached, the pool is never destroyed.
-  void work() {
+  void work(int index) {
     inside_body = true;
+    Placement place;
+    places_[index].store(&place, std::memory_order_release);
     const FlushDenormals flush;
     uint32_t last = 0;  // epoch of the job this worker was in; nobody joins the same job twice
     bool patient = true;
@@ -136,7 +145,7 @@ class Pool {
         const uint64_t state = state_.load(std::memory_order_seq_cst);
         return seats_of(state) > 0 && epoch_of(state) != last;
       };
-      if (!(patient && spin(kWorkerSpin, has_seat))) sleep(has_seat);
+      if (!(patient && spin(kWorkerSpin, has_seat))) sleep(has_seat, place);
       uint64_t state = state_.load(std::memory_order_acquire);
       while (seats_of(state) > 0 && epoch_of(state) != last) {
         if (!state_.compare_exchange_weak(state, state - kSeat + kActive, std::memory_order_acq_rel)) continue;
@@ -150,7 +159,8 @@ class Pool {
   }
 
   template <class Ready>
-  void sleep(Ready ready) {
+  void sleep(Ready ready, Placement& place) {
+    place.sleep_here();
     sleepers_.fetch_add(1, std::memory_order_seq_cst);
     const uint32_t seen = bell_.load();
     if (!ready()) bell_.wait(seen);
@@ -166,8 +176,9 @@ class Pool {
   alignas(128) std::atomic<uint64_t> state_{0};
   alignas(128) std::atomic<int64_t> next_{0};
   alignas(128) std::atomic<int> sleepers_{0};
-  ParkingWord bell_;      // rung when a job wants workers that sleep
-  ParkingWord finished_;  // rung when the last worker leaves a sleeping caller's job
+  ParkingWord bell_;                                  // rung when a job wants workers that sleep
+  ParkingWord finished_;                              // rung when the last worker leaves a sleeping caller's job
+  std::atomic<Placement*> places_[kMaxThreads] = {};  // of the workers, on their stacks
   alignas(128) Job job_ = {};
   int workers_ = 0;  // guarded by busy_, as is writing job_
   std::atomic<bool> busy_{false};

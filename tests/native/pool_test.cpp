@@ -6,6 +6,7 @@
 #include <sys/wait.h>
 
 #include <algorithm>
+#include <atomic>
 #include <chrono>
 #include <cstdlib>
 #include <cstring>
@@ -15,6 +16,7 @@
 #include <vector>
 
 #include "check.h"
+#include "runtime/placement.h"
 
 using convkern::parallel_for;
 using convkern::set_num_threads;
@@ -264,6 +266,88 @@ int print_threads() {
   return 0;
 }
 
+#if defined(__linux__)
+cpu_set_t affinity() {
+  cpu_set_t mask;
+  CPU_ZERO(&mask);
+  CHECK(sched_getaffinity(0, sizeof mask, &mask) == 0);
+  return mask;
+}
+
+void a_worker_keeps_off_its_callers_cpu() {
+  std::thread([] {
+    const cpu_set_t all = affinity();
+    convkern::Placement place;  // this thread plays both parts
+    const int first = convkern::current_cpu();
+    CHECK(first >= 0);
+    place.keep_off(first);  // it did not go to sleep there
+    CHECK(convkern::current_cpu() >= 0);
+    cpu_set_t now = affinity();
+    CHECK(CPU_EQUAL(&now, &all));
+    place.sleep_here();
+    const int slept = convkern::current_cpu();
+    place.keep_off(slept);
+    now = affinity();
+    if (CPU_COUNT(&all) > 1) {
+      CHECK(!CPU_ISSET(slept, &now));
+      CHECK(CPU_COUNT(&now) == CPU_COUNT(&all) - 1);
+      CHECK(convkern::current_cpu() != slept);
+    } else {
+      CHECK(CPU_EQUAL(&now, &all));
+    }
+    // What others allow is kept to, to the last CPU.
+    cpu_set_t one;
+    CPU_ZERO(&one);
+    CPU_SET(slept, &one);
+    CHECK(sched_setaffinity(0, sizeof one, &one) == 0);
+    place.sleep_here();
+    place.keep_off(slept);
+    now = affinity();
+    CHECK(CPU_EQUAL(&now, &one));
+  }).join();
+}
+
+void a_worker_is_let_back_onto_a_cpu() {
+  std::atomic<convkern::Placement*> shared{nullptr};
+  std::atomic<int> turn{0}, slept{-1};
+  std::atomic<bool> moved{true};
+  std::thread worker([&] {
+    convkern::Placement place;
+    shared = &place;
+    for (int i = 1; i <= 6; ++i) {
+      place.sleep_here();
+      slept = convkern::current_cpu();
+      turn = i;
+      while (turn == i) std::this_thread::yield();
+      if (convkern::current_cpu() == slept) moved = false;
+    }
+  });
+  const cpu_set_t mine = affinity();
+  for (int i = 1; i <= 6; ++i) {
+    while (turn != i) std::this_thread::yield();
+    shared.load()->keep_off(slept);
+    turn = -i;
+  }
+  worker.join();
+  CHECK(moved || CPU_COUNT(&mine) == 1);
+  const cpu_set_t after = affinity();
+  CHECK(CPU_EQUAL(&after, &mine));
+}
+#endif
+
+// The caller's own affinity is nobody's business but his.
+void the_callers_affinity_stays() {
+#if defined(__linux__)
+  const cpu_set_t before = affinity();
+  for (int i = 0; i < 50; ++i) {
+    CHECK(loop_is_right(4, 4, 20));
+    std::this_thread::sleep_for(std::chrono::milliseconds(1));  // the workers go to sleep
+  }
+  const cpu_set_t after = affinity();
+  CHECK(CPU_EQUAL(&before, &after));
+#endif
+}
+
 int print_times() {
   std::printf("Two tasks on two threads, microseconds a loop: median, 90th percentile of 3000\n");
   set_num_threads(2);
@@ -306,6 +390,11 @@ int main(int count, char** arguments) {
   run("number_of_threads_changes_meanwhile", number_of_threads_changes_meanwhile);
   run("denormals_are_flushed_inside_only", denormals_are_flushed_inside_only);
   run("workers_leave_signals_to_the_program", workers_leave_signals_to_the_program);
+#if defined(__linux__)
+  run("a_worker_keeps_off_its_callers_cpu", a_worker_keeps_off_its_callers_cpu);
+  run("a_worker_is_let_back_onto_a_cpu", a_worker_is_let_back_onto_a_cpu);
+#endif
+  run("the_callers_affinity_stays", the_callers_affinity_stays);
   if (!kThreadSanitizer) run("forks_in_mid_use", forks_in_mid_use);
   std::printf("%d failures\n", failures.load());
   return failures == 0 ? 0 : 1;
