@@ -1,11 +1,11 @@
 """The grid of problems without Python: writes the text that grid_test.cpp reads, builds it with csrc, and runs it.
 
-    python tests/native/grid.py                     this machine, every instruction set it has, all problems
-    python tests/native/grid.py --target aarch64    cross-compiled, under qemu, a share of the problems
+    python tests/native/grid.py                     this machine, every instruction set it has
+    python tests/native/grid.py --target aarch64    cross-compiled, under qemu, neon only, small problems
 
-Compilers and flags are those of setup.py, CONVKERN_SANITIZE included, and so are the object files of this machine: after
-a build in place only the test itself is compiled. Needs the package, which says what each algorithm serves and how
-exactly. For aarch64 (Debian's names): g++-aarch64-linux-gnu, qemu-user.
+Compilers and flags are those of setup.py, CONVKERN_SANITIZE included, and so are the object files of this machine:
+after a build in place only the test itself is compiled. Needs the package, which says what each algorithm serves and
+how exactly. For aarch64 (Debian's names): g++-aarch64-linux-gnu, qemu-user.
 """
 
 import argparse
@@ -18,7 +18,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
 TESTS = ROOT / "tests"
-sys.path[:0] = [str(ROOT), str(TESTS)] if __name__ == "__main__" else []
+sys.path[:0] = [path for path in (str(ROOT), str(TESTS)) if path not in sys.path]
 
 import problems as grid  # noqa: E402  (tests/problems.py)
 
@@ -26,6 +26,7 @@ TRIPLE = "aarch64-linux-gnu"
 QEMU = ["qemu-aarch64", "-L", f"/usr/{TRIPLE}"]
 SANITIZER_OPTIONS = {"ASAN_OPTIONS": "detect_leaks=0", "UBSAN_OPTIONS": "print_stacktrace=1"}
 INTEGERS, UNIFORM = "integers", "uniform"
+SMALL, LARGE = 1 << 20, 1 << 23  # FLOPs: small problems suit emulators, large ones are shared by threads
 
 
 def three(values, lead):
@@ -61,7 +62,8 @@ def specs():
     An input gradient under a padding mode stands for the gradient of the padded input: the rest is done in Python.
     """
     number = 0
-    for lines, data in ((grid.GRID + grid.BLOCKED, INTEGERS), (grid.LARGER, UNIFORM)):
+    small = grid.GEOMETRY + grid.POINTWISE + grid.GROUPED + grid.OTHER_RANKS + grid.BORDERS
+    for lines, data in ((grid.GRID, INTEGERS), (small, UNIFORM), (grid.BLOCKED + grid.LARGER, INTEGERS)):
         for line in lines:
             for direction in grid.DIRECTIONS:
                 for spec in grid.variants(line, direction):
@@ -71,18 +73,18 @@ def specs():
                     yield replace(spec.unbordered(), bias=bias, residual=residual, clamp=clamp), data
 
 
-def covered(spec):
-    """What a problem is there for: each algorithm in each layout, dtype, direction and padding mode."""
-    kind = (spec.direction, spec.dtype, spec.layout, spec.padding_mode)
+def covered(spec, data):
+    """What a problem is there for: each algorithm in each direction, dtype, layout and padding mode, on such data."""
+    kind = (spec.direction, spec.dtype, spec.layout, spec.padding_mode, data)
     return {(name, *kind) for name in algorithms(spec)}
 
 
-def reduced(pairs, step):
-    """Every step-th problem that is not large, and each that covers what none before it does."""
+def share(pairs, step=1, largest=SMALL):
+    """Every step-th problem of at most so many FLOPs, and each that covers what none before it does."""
     seen = set()
     for number, (spec, data) in enumerate(pairs):
-        if covered(spec) - seen or (number % step == 0 and spec.flops < 1 << 20):
-            seen |= covered(spec)
+        if covered(spec, data) - seen or (number % step == 0 and spec.flops <= largest):
+            seen |= covered(spec, data)
             yield spec, data
 
 
@@ -127,14 +129,13 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--target", choices=["aarch64"], help="cross-compile and run under qemu")
     parser.add_argument("--isa", help="run this instruction set only (default: neon for aarch64, else all)")
-    parser.add_argument("--step", type=int, help="share of the problems (default: 7 for aarch64, else 1)")
+    parser.add_argument("--step", type=int, default=1, help="take every STEP-th problem, and all that cover something")
     parser.add_argument("--limit", type=int, default=600, help="seconds the program may take")
     options = parser.parse_args()
-    step = options.step or (7 if options.target else 1)
     isa = options.isa or ("neon" if options.target else None)
     program = build("grid_test", options.target)
     file = program.with_name("problems.txt")
-    file.write_text(text(reduced(specs(), step) if step > 1 else specs()))
+    file.write_text(text(share(specs(), options.step, SMALL if options.target else LARGE)))
     status, output = run(program, file, isa=isa, target=options.target, limit=options.limit)
     print(output, end="")
     if isa is not None and f"\n{isa}:" not in "\n" + output:
