@@ -138,7 +138,7 @@ def main():
     file.write_text(text(share(specs(), options.step, SMALL if options.target else LARGE)))
     status, output = run(program, file, isa=isa, target=options.target, limit=options.limit)
     print(output, end="")
-    if isa is not None and f"\n{isa}:" not in "\n" + output:
+    if status == 0 and isa is not None and f"\n{isa}:" not in "\n" + output:
         sys.exit(f"{isa} did not run")
     sys.exit(status)
 

@@ -297,6 +297,7 @@ void product(char* ta, char* tb, int* m, int* n, int* k, T* alpha, T* a, int* ld
 int main(int count, char** arguments) {
   std::ifstream file(count > 1 ? arguments[1] : "");
   if (!file) return std::printf("usage: grid_test FILE, with CONVKERN_ISA set for one instruction set only\n"), 1;
+  std::setvbuf(stdout, nullptr, _IOLBF, 0);  // a crash must not take what was found before with it
   say_what_crashed();
   ck_set_blas(product<float>, product<double>);
   const char* named = std::getenv("CONVKERN_ISA");
