@@ -1,6 +1,6 @@
 # make run     the demo: filters and CNN layers over a photograph, checked against SciPy and timed beside it
 # make test    all tests
-# make build | native-test [SANITIZE=thread] | lint | format | docs | bench [ARGS=...] | clean
+# make build | native-test [SANITIZE=thread] | neon | lint | format | docs | bench [ARGS=...] | clean
 #
 # Needs a C++17 compiler, make, and Python 3.11 or later with venv. Everything else goes into .venv, once: a stamp file
 # there stands for each extra that is installed, and goes stale when pyproject.toml changes.
@@ -14,7 +14,7 @@ ARGS ?=
 
 SOURCES := $(shell find csrc -name '*.cpp' -o -name '*.h' -o -name '*.inc') $(wildcard convkern/*.pyx convkern/*.pxd)
 
-.PHONY: run test build native-test lint format docs bench clean
+.PHONY: run test build native-test neon lint format docs bench clean
 
 run: $(VENV)/has-demo build
 	$(BIN)/python -m convkern demo $(ARGS)
@@ -74,6 +74,10 @@ native-test: $(NATIVE)/runtime_test $(NATIVE)/pool_test
 $(NATIVE)/%_test: tests/native/%_test.cpp tests/native/check.h $(RUNTIME)
 	@mkdir -p $(NATIVE)
 	$(CXX) $(NATIVE_FLAGS) $< $(filter %.cpp,$(RUNTIME)) -o $@
+
+# The aarch64 build under qemu: needs aarch64-linux-gnu-g++ and qemu-aarch64.
+neon: $(VENV)/has-test build
+	$(BIN)/python tests/native/neon.py
 
 clean:
 	rm -rf $(VENV) build dist *.egg-info convkern/*.so

@@ -26,27 +26,28 @@ SANITIZE = os.environ.get("CONVKERN_SANITIZE", "")
 PLATFORM = sysconfig.get_platform()
 X86 = PLATFORM.endswith(("x86_64", "amd64"))
 
-# One row an instruction set: csrc/isa/<name>.cpp is compiled on this architecture, with these flags.
-ISA_FLAGS = (
-    {
+# One row an instruction set: csrc/isa/<name>.cpp is compiled for this architecture, with these flags.
+ISA_FLAGS_OF = {
+    "x86_64": {
         "baseline": ["-march=x86-64-v2"],
         "avx2": ["-march=x86-64-v3"],
         "avx512": ["-march=x86-64-v4", "-mprefer-vector-width=512"],
         "odd": ["-march=x86-64-v2"],
-    }
-    if X86
-    else {"neon": [], "odd": []}
-)
+    },
+    "aarch64": {"neon": [], "odd": []},
+}
+ISA_FLAGS = ISA_FLAGS_OF["x86_64" if X86 else "aarch64"]
 
 # No -ffast-math: NaN and infinity must come through.
 FLAGS = ["-std=c++17", "-fPIC", "-pthread", "-fvisibility=hidden", "-ffp-contract=fast", "-fno-math-errno"]
 FLAGS += ["-fno-trapping-math", "-Icsrc"]
 WARNINGS = ["-Wall", "-Wextra"]
 LINK = ["-bundle", "-undefined", "dynamic_lookup"] if sys.platform == "darwin" else ["-shared"]
+LINK_SANITIZER = []
 if SANITIZE:
-    SANITIZER = [f"-fsanitize={SANITIZE}", "-fno-sanitize-recover=all", "-fno-omit-frame-pointer"]
-    FLAGS += ["-O1", "-g", *SANITIZER]
-    LINK += SANITIZER
+    LINK_SANITIZER += [f"-fsanitize={SANITIZE}", "-fno-sanitize-recover=all", "-fno-omit-frame-pointer"]
+    FLAGS += ["-O1", "-g", *LINK_SANITIZER]
+    LINK += LINK_SANITIZER
 else:
     FLAGS += ["-O3", "-DNDEBUG"]
 if os.environ.get("CONVKERN_WERROR", "0") not in ("", "0"):
@@ -69,23 +70,20 @@ def cxx():
     raise SystemExit("convkern needs a C++17 compiler: install g++ or clang++, or name one in CXX")
 
 
-def sources():
-    """C++ sources for this architecture, those that take longest to compile first."""
-    isa = [path for path in Path("csrc/isa").glob("*.cpp") if path.stem in ISA_FLAGS]
+def sources(isa_flags):
+    """C++ sources for an architecture, those that take longest to compile first."""
+    isa = [path for path in Path("csrc/isa").glob("*.cpp") if path.stem in isa_flags]
     rest = [path for path in Path("csrc").rglob("*.cpp") if path.parent.name != "isa"]
     return sorted(isa, key=lambda path: -path.stat().st_size) + sorted(rest)
 
 
-def flags_of(source, binding):
-    """Flags of one source; `binding` is the C++ file that Cython writes."""
-    if source == binding:
-        import numpy
+def binding_flags():
+    """Flags of the C++ file that Cython writes."""
+    import numpy
 
-        if not os.path.exists(os.path.join(sysconfig.get_path("include"), "Python.h")):
-            raise SystemExit("convkern needs Python.h: install python3-dev (Debian) or python3-devel (Fedora)")
-        return ["-w", "-I" + sysconfig.get_path("include"), "-I" + numpy.get_include()]
-    isa = ISA_FLAGS[source.stem] if source.parent.name == "isa" else []
-    return [*WARNINGS, *isa]
+    if not os.path.exists(os.path.join(sysconfig.get_path("include"), "Python.h")):
+        raise SystemExit("convkern needs Python.h: install python3-dev (Debian) or python3-devel (Fedora)")
+    return ["-w", "-I" + sysconfig.get_path("include"), "-I" + numpy.get_include()]
 
 
 def is_current(target, command):
@@ -114,13 +112,41 @@ def cores():
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
+def compile_all(objects, compiler, isa_flags, extra=()):
+    """Compile csrc for an architecture, and `extra` (source, flags) pairs; the object files, those of `extra` first.
+
+    tests/native/grid.py builds its programs with it, for this machine and for others.
+    """
+    rows = [(path, isa_flags[path.stem] if path.parent.name == "isa" else []) for path in sources(isa_flags)]
+    rows = [*extra, *((path, [*WARNINGS, *flags]) for path, flags in rows)]
+    objects.mkdir(parents=True, exist_ok=True)
+
+    def compile_one(row):
+        source, flags = row
+        target = objects / ("_".join(source.with_suffix("").parts[-2:]) + ".o")
+        command = [*compiler, *FLAGS, *flags, *from_environment("CPPFLAGS"), *from_environment("CXXFLAGS")]
+        command += ["-MMD", "-MF", f"{target}.d", "-c", str(source), "-o", str(target)]
+        if not is_current(target, command):
+            print("compiling", source, flush=True)
+            make(target, command)
+        return target
+
+    with ThreadPoolExecutor(cores()) as pool:
+        return list(pool.map(compile_one, rows))
+
+
+def build_folder():
+    """Where object files lie: the same for every kind of install, so that each finds the others'."""
+    kind = [PLATFORM, sys.implementation.cache_tag, *SANITIZE.split(",")]
+    return os.path.join("build", "-".join(["objects", *filter(None, kind)]))
+
+
 class BuildExt(build_ext):
     """Compiles by the rules above; setuptools keeps the choice of file names and places."""
 
     def finalize_options(self):
-        if self.build_temp is None:  # the same for every kind of install, so that each finds the others' objects
-            kind = [PLATFORM, sys.implementation.cache_tag, *SANITIZE.split(",")]
-            self.build_temp = os.path.join("build", "-".join(["objects", *filter(None, kind)]))
+        if self.build_temp is None:
+            self.build_temp = build_folder()
         super().finalize_options()
 
     def build_extension(self, ext):
@@ -130,26 +156,15 @@ class BuildExt(build_ext):
         objects.mkdir(parents=True, exist_ok=True)
         (translated,) = cythonize(Extension(ext.name, [BINDING], language="c++"), build_dir=str(objects), quiet=True)
         binding = Path(translated.sources[0])
-
-        def compile_one(source):
-            target = objects / ("_".join(source.with_suffix("").parts[-2:]) + ".o")
-            command = [*cxx(), *FLAGS, *flags_of(source, binding)]
-            command += [*from_environment("CPPFLAGS"), *from_environment("CXXFLAGS")]
-            command += ["-MMD", "-MF", f"{target}.d", "-c", str(source), "-o", str(target)]
-            if not is_current(target, command):
-                print("compiling", source, flush=True)
-                make(target, command)
-            return target
-
-        with ThreadPoolExecutor(cores()) as pool:
-            compiled = list(pool.map(compile_one, [binding, *sources()]))
+        compiled = compile_all(objects, cxx(), ISA_FLAGS, [(binding, binding_flags())])
         library = self.get_ext_fullpath(ext.name)
         os.makedirs(os.path.dirname(library), exist_ok=True)
         command = [*cxx(), *LINK, "-pthread", *map(str, compiled), *from_environment("LDFLAGS"), "-o", library]
         subprocess.run(command, check=True)
 
 
-setup(
-    ext_modules=[Extension("convkern._core", [BINDING, *map(str, sources())], language="c++")],
-    cmdclass={"build_ext": BuildExt},
-)
+if __name__ == "__main__":
+    setup(
+        ext_modules=[Extension("convkern._core", [BINDING, *map(str, sources(ISA_FLAGS))], language="c++")],
+        cmdclass={"build_ext": BuildExt},
+    )

@@ -114,7 +114,7 @@ def test_a_plan_is_immutable_and_says_what_it_is():
     assert plan.input_shape == (2, 6, 9, 8)
     assert plan.output_shape == (2, 20, 4, 9)
     assert plan.packed_bytes >= w.nbytes
-    assert plan.flops == 2 * (2 * 20 * 4 * 10) * (3 * 3 * 2)
+    assert plan.flops == 2 * (2 * 20 * 4 * 9) * (3 * 4 * 3)
     assert plan.detail
 
 

@@ -13,6 +13,11 @@
 #define CK_NO_UNROLL _Pragma("GCC unroll 1")
 #endif
 #define CK_INLINE inline __attribute__((always_inline))
+#if defined(__FMA__) || defined(__ARM_FEATURE_FMA)
+#define CK_FUSED true
+#else
+#define CK_FUSED false
+#endif
 
 namespace convkern {
 namespace CK_ISA {
@@ -35,6 +40,7 @@ template <class T>
 using Vector = typename VectorOf<T>::type;
 template <class T>
 inline constexpr int lanes = CK_VECTOR_BYTES / sizeof(T);
+inline constexpr bool fused_multiply_add = CK_FUSED;
 
 template <class T>
 CK_INLINE Vector<T> load(const void* from) {

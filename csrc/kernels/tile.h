@@ -83,18 +83,20 @@ constexpr TileShape<T> tile_shape() {
   return shape;
 }
 
-// Multiply-adds on registers alone: 24 independent chains keep two units of latency 4 or 5 busy.
+// Multiply-adds on registers alone: 24 independent chains keep two units of latency 4 or 5 busy. Fused, a sum takes in
+// its own tiny multiple, so that it stays as it is, and where it is: AArch64 multiplies onto the addend only.
 template <class T>
 int64_t peak(int64_t iterations) {
   using V = Vector<T>;
   constexpr int chains = CK_REGISTERS >= 32 ? 24 : 12;
   V acc[chains];
-  V x = splat<T>(T(0.5)), y = splat<T>(T(0.25));
+  volatile T small = T(fused_multiply_add ? 1e-20 : 0.5);  // volatile: not for the compiler to see through
+  const V x = splat<T>(small), y = x;
   CK_UNROLL
-  for (int i = 0; i < chains; ++i) acc[i] = splat<T>(T(i));
+  for (int i = 0; i < chains; ++i) acc[i] = splat<T>(T(i + 1)) + x;
   for (int64_t n = 0; n < iterations; ++n) {
     CK_UNROLL
-    for (int i = 0; i < chains; ++i) acc[i] = acc[i] * x + y;
+    for (int i = 0; i < chains; ++i) acc[i] = acc[i] * x + (fused_multiply_add ? acc[i] : y);
   }
   V sum = acc[0];
   CK_UNROLL

@@ -26,6 +26,11 @@ void machine_is_plausible() {
   CHECK(!info.model.empty());
   CHECK(!info.avx512 || info.avx2_fma);
   CHECK(!info.avx2_fma || info.sse42);
+#if defined(__aarch64__)
+  CHECK(info.neon && !info.sse42);
+#elif defined(__x86_64__)
+  CHECK(!info.neon);
+#endif
   CHECK(convkern::usable_cpus() >= 1);
   CHECK(&info == &convkern::cpu_info());
 }
