@@ -27,7 +27,7 @@ SCIPY = "scipy.signal"
 class Call:
     """One problem: shapes, what is kept of the full result, the border, and how exact it has to be."""
 
-    __slots__ = ("accuracy", "axes", "border", "fill", "filled", "kept", "mode", "points", "shape1", "shape2")
+    __slots__ = ("accuracy", "axes", "border", "bordered", "fill", "filled", "kept", "mode", "points", "product", "shape1", "shape2")
 
     def __init__(
         self, shape1: Shape, shape2: Shape, axes: Shape, mode: str, kept: tuple[Span, ...], accuracy: str,
@@ -36,9 +36,13 @@ class Call:
         self.shape1, self.shape2, self.axes, self.mode, self.kept = shape1, shape2, axes, mode, kept
         self.accuracy, self.border, self.fill = accuracy, border, fill
         self.points = max(math.prod(shape1), math.prod(shape2))
-        self.filled = border == "zeros" and bool(fill != 0) and any(  # a border is read at all
-            length > abs(n - k) + 1 for (_, length), n, k in zip(kept, shape1, shape2, strict=True)
+        reads_border = any(
+            start < k - 1 or start + length > n for (start, length), n, k in zip(kept, shape1, shape2, strict=True)
         )
+        self.filled = border == "zeros" and fill != 0 and reads_border
+        self.bordered = self.filled or border != "zeros"
+        # Whether no axis is summed over, so that the result is a broadcast product.
+        self.product = not any(shape2[i] > 1 and (shape1[i] > 1 or self.bordered) for i in axes)
 
     def route(self, dtype: str, accuracy: str) -> Route:
         settings: Settings = current()
@@ -47,15 +51,10 @@ class Call:
             _core.get_isa(),
         )  # fmt: skip
 
-    @property
-    def products_only(self) -> bool:
-        """Whether no axis is summed over, so that the result is a broadcast product."""
-        return not any(self.shape1[i] > 1 and self.shape2[i] > 1 for i in self.axes)
-
 
 def compute(call: Call, in1: Array, in2: Array, dtype: np.dtype[Any]) -> Array:
     """The convolution in ``dtype``: result_type of the arrays, or that with integers taken as float64."""
-    if call.products_only and not call.filled:
+    if call.product:
         product = in1.astype(dtype, copy=False) * in2.astype(dtype, copy=False)
         return product[tuple(slice(start, start + length) for start, length in call.kept)].copy()
     if dtype.kind == "f":
@@ -91,21 +90,20 @@ def largest(array: Array) -> int:
 
 def integers(call: Call, in1: Array, in2: Array, dtype: np.dtype[Any]) -> Array:
     """The exact convolution of integers, wrapped into ``dtype`` as SciPy's direct method wraps it."""
-    bordered = call.filled or call.border != "zeros"
     sizes = largest(in1), largest(in2)
     if call.filled:
         sizes = max(sizes[0], abs(int(call.fill))), sizes[1]
     taps = zip(call.shape1, call.shape2, strict=True)
-    terms = math.prod(k if bordered else min(n, k) for i, (n, k) in enumerate(taps) if i in call.axes)
+    terms = math.prod(k if call.bordered else min(n, k) for i, (n, k) in enumerate(taps) if i in call.axes)
     bound = sizes[0] * sizes[1] * terms
-    swap = in2.size > in1.size and not bordered
+    swap = in2.size > in1.size and not call.bordered
     kernel, size = (in1, sizes[1]) if swap else (in2, sizes[0])
     if bound >= 1 << 24 and kernel.size <= call.points // 8 + 64:  # worth a closer look
         bound = min(bound, math.ceil(size * float(np.abs(kernel.astype(np.float64)).sum()) * (1 + 1e-9)))
     if bound >= 1 << 53:
         return in_pieces(call, in1, in2, dtype, sizes, terms)
     plan = call.route("float32" if bound < 1 << 24 else "float64", "strict")
-    if call.accuracy == "default" and not bordered:
+    if call.accuracy == "default" and not call.bordered:
         fast = call.route("float64", "default")
         if fast.seconds < plan.seconds and not fast.exact:
             x, w = in1.astype(np.float64), in2.astype(np.float64)

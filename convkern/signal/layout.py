@@ -66,15 +66,15 @@ class Layout:
     """How to bring in1 and in2 to (batch, groups, *spatial) and (groups*outputs, 1, *spatial), and the result back."""
 
     def __init__(
-        self, shape1: Shape, shape2: Shape, axes: Shape, kept: tuple[Span, ...], *, swap: bool | None = None
+        self, shape1: Shape, shape2: Shape, axes: Shape, kept: tuple[Span, ...], *, bordered: bool = False
     ) -> None:
         every = range(len(shape1))
         convolved = set(axes)
-        spatial = [i for i in every if i in convolved and shape1[i] > 1 and shape2[i] > 1]
+        # Beside a border, in1 is the image and each of its axes counts, however short.
+        spatial = [i for i in every if i in convolved and shape2[i] > 1 and (shape1[i] > 1 or bordered)]
         if len(spatial) > MOST_AXES:
             raise Unfit(f"more than {MOST_AXES} axes")
-        if swap is None:
-            swap = math.prod(shape2[i] for i in spatial) > math.prod(shape1[i] for i in spatial)
+        swap = math.prod(shape2[i] for i in spatial) > math.prod(shape1[i] for i in spatial) and not bordered
         self.swap, self.rank = swap, len(spatial)
         image, kernel = (shape2, shape1) if swap else (shape1, shape2)
         rest = [i for i in every if i not in spatial]

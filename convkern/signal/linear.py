@@ -323,7 +323,7 @@ def in_floats(name: str, in1: Any, in2: Any, mode: str, axes: Axes) -> Any:
         x, w = operands(in1, in2)
         same_dimensions(x, w)
         call = problem(x.shape, w.shape, axis_numbers(axes, x.ndim), mode, "default", True)
-        first, second = (FLOAT64 if a.dtype.kind in "biu" and not call.products_only else a.dtype for a in (x, w))
+        first, second = (FLOAT64 if a.dtype.kind in "biu" and not call.product else a.dtype for a in (x, w))
         return compute(call, x, w, np.result_type(first, second))
     except Unfit as unfit:
         return original(SCIPY, name, str(unfit))(in1, in2, mode, axes)

@@ -68,7 +68,7 @@ def choose_conv_method(in1: npt.ArrayLike, in2: npt.ArrayLike, mode: str = "full
             if array.dtype.kind in "iu" and bound(x, w) > EXACT:
                 return "direct"
         call = problem(x.shape, w.shape, axes, mode, "default", False)
-        if few(x, w, mode, "auto") or call.products_only:
+        if few(x, w, mode, "auto") or call.product:
             return "direct"
         real = np.dtype(f"f{dtype.itemsize // 2}") if dtype.kind == "c" else dtype
         return "direct" if call.route("float32" if real == np.float32 else "float64", "default").exact else "fft"

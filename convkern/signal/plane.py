@@ -178,6 +178,9 @@ def filter_taps(taps: npt.ArrayLike, dtype: np.dtype[Any]) -> Array:
 
 def planes(name: str, in1: Any, in2: Any, mode: str, boundary: str, fillvalue: Any) -> Any:
     """convolve2d() and correlate2d()."""
+    if boundary in BORDERS and BORDERS[boundary] != "zeros" and mode != "valid" and 0 in np.shape(in1):
+        # SciPy 1.17 divides by the size here, which ends the process.
+        raise ValueError(f"in1: got shape {np.shape(in1)}, boundary {boundary!r} needs at least one element")
     try:
         x, w = operands(in1, in2)
         if not x.ndim == w.ndim == 2:
@@ -196,7 +199,10 @@ def planes(name: str, in1: Any, in2: Any, mode: str, boundary: str, fillvalue: A
         call = problem(x.shape, w.shape, mode, border, fillvalue if border == "zeros" else 0, turn)
     except Unfit as unfit:
         return original(SCIPY, name, str(unfit))(in1, in2, mode, boundary, fillvalue)
-    return compute(call, x, turned(w, BOTH) if turn else w, dtype)
+    result = compute(call, x, turned(w, BOTH) if turn else w, dtype)
+    if turn and mode == "valid" and dtype.kind == "c" and any(n < k for n, k in zip(x.shape, w.shape, strict=True)):
+        return result.conj()  # SciPy exchanges the arrays here, and conjugates what was in1
+    return result
 
 
 @lru_cache(maxsize=1024)

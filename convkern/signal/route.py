@@ -40,7 +40,7 @@ class Route:
         self, shape1: Shape, shape2: Shape, axes: Shape, kept: tuple[Span, ...], border: str, filled: bool,
         dtype: str, accuracy: str, settings: Settings, isa: str,
     ) -> None:  # fmt: skip
-        layout = Layout(shape1, shape2, axes, kept, swap=False if border != "zeros" or filled else None)
+        layout = Layout(shape1, shape2, axes, kept, bordered=border != "zeros" or filled)
         self.layout = layout
         self.dtype = np.dtype(dtype)
         self.border, self.filled = border, filled
