@@ -5,6 +5,7 @@
 Bad input and unusual types go to SciPy as they came. It knows no algorithm.
 """
 
+import warnings
 from collections.abc import Iterable
 from functools import lru_cache
 from operator import index
@@ -312,7 +313,12 @@ def settle(x: Array, w: Array, axes: Shape, mode: str, method: str) -> Array:
     if dtype.char not in NUMERIC or dtype.kind == "b":
         raise Unfit(f"dtype {dtype.name}")
     call = problem(x.shape, w.shape, axes, mode, "strict" if method == "direct" else "default", False)
-    return compute(call, x, w, dtype)
+    result = compute(call, x, w, dtype)
+    if method == "fft" and dtype.kind in "fc" and not np.isfinite(result.sum()) and not np.isfinite(result).all():
+        # SciPy's words; ours reach their own outputs only, which is no reason to be silent.
+        text = "Use of fft convolution on input with NAN or inf results in NAN or inf output."
+        warnings.warn(f"{text} Consider using method='direct' instead.", RuntimeWarning, stacklevel=3)
+    return result
 
 
 def in_floats(name: str, in1: Any, in2: Any, mode: str, axes: Axes) -> Any:
