@@ -2,8 +2,8 @@
 
     original("scipy.signal", "convolve", "object arrays")(in1, in2)
 
-While convkern.scipy.patch() has our functions in SciPy's place, this still finds SciPy's; the reason goes into the report
-of the patch. It knows neither which functions are replaced nor how.
+While convkern.scipy.patch() has our functions in SciPy's place, this still finds SciPy's; the reason goes into the
+report of the patch. It knows neither which functions are replaced nor how.
 """
 
 from collections.abc import Callable

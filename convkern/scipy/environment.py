@@ -1,6 +1,6 @@
 """CONVKERN_PATCH_SCIPY: patches SciPy for the life of the process, and says at its end what was done.
 
-    0 or empty: no;   1: yes;   report: yes, and the report goes to standard error at exit
+0 or empty: no;   1: yes;   report: yes, and the report goes to standard error at exit
 """
 
 import atexit

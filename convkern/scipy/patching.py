@@ -149,17 +149,21 @@ class _Finder:
         for finder in sys.meta_path:
             spec = None if finder is _finder else finder.find_spec(name, path, target)
             if spec is not None and spec.loader is not None:
-                load = spec.loader.exec_module
-
-                def load_and_replace(module: ModuleType) -> None:
-                    load(module)
-                    with _lock:
-                        if _reports:
-                            replace(module)
-
-                spec.loader.exec_module = load_and_replace  # type: ignore[method-assign]
+                spec.loader.exec_module = replacing(spec.loader.exec_module)  # type: ignore[assignment,method-assign]
                 return spec
         return None
+
+
+def replacing(load: Callable[[ModuleType], None]) -> Callable[[ModuleType], None]:
+    """A loader's exec_module that puts our functions in, if they are still wanted by then."""
+
+    def load_and_replace(module: ModuleType) -> None:
+        load(module)
+        with _lock:
+            if _reports:
+                replace(module)
+
+    return load_and_replace
 
 
 _finder: Any = _Finder()

@@ -1,7 +1,7 @@
 """scipy.signal's convolutions by their own names, signatures and conventions, at the speed of the hardware.
 
-What they do not do themselves (object arrays, masked arrays, float16, long double, more than three axes, bad input) they
-hand to SciPy, so that results and errors are SciPy's.
+What they do not do themselves (object arrays, masked arrays, float16, long double, more than three axes, bad input)
+they hand to SciPy, so that results and errors are SciPy's.
 
 >>> import numpy as np
 >>> from convkern.signal import convolve

@@ -22,12 +22,13 @@ from .route import Route, route
 
 Array = npt.NDArray[Any]
 SCIPY = "scipy.signal"
+NARROW = {"?": 1, "b": 1 << 7, "B": 255, "h": 1 << 15, "H": 65535}  # largest absolute value by type
+WIDE = 1 << 64
+SMALL = 1 << 18  # multiply-adds that take no longer than a look at the values
 
 
 class Call:
     """One problem: shapes, what is kept of the full result, the border, and how exact it has to be."""
-
-    __slots__ = ("accuracy", "axes", "border", "bordered", "fill", "filled", "kept", "mode", "points", "product", "shape1", "shape2")
 
     def __init__(
         self, shape1: Shape, shape2: Shape, axes: Shape, mode: str, kept: tuple[Span, ...], accuracy: str,
@@ -55,8 +56,9 @@ class Call:
 def compute(call: Call, in1: Array, in2: Array, dtype: np.dtype[Any]) -> Array:
     """The convolution in ``dtype``: result_type of the arrays, or that with integers taken as float64."""
     if call.product:
-        product = in1.astype(dtype, copy=False) * in2.astype(dtype, copy=False)
-        return product[tuple(slice(start, start + length) for start, length in call.kept)].copy()
+        product: Array = in1.astype(dtype, copy=False) * in2.astype(dtype, copy=False)
+        kept: Array = product[tuple(slice(start, start + length) for start, length in call.kept)]
+        return kept.copy()
     if dtype.kind == "f":
         if in1.dtype != dtype:
             in1 = in1.astype(dtype)
@@ -85,25 +87,28 @@ def by_scipy(call: Call, plan: Route, in1: Array, in2: Array, dtype: np.dtype[An
 
 def largest(array: Array) -> int:
     """Largest absolute value of an integer array."""
-    return 1 if array.dtype.kind == "b" else max(abs(int(array.max())), abs(int(array.min())))
+    return 1 if array.dtype.kind == "b" else max(int(array.max()), -int(array.min()))
 
 
 def integers(call: Call, in1: Array, in2: Array, dtype: np.dtype[Any]) -> Array:
     """The exact convolution of integers, wrapped into ``dtype`` as SciPy's direct method wraps it."""
-    sizes = largest(in1), largest(in2)
-    if call.filled:
-        sizes = max(sizes[0], abs(int(call.fill))), sizes[1]
     taps = zip(call.shape1, call.shape2, strict=True)
     terms = math.prod(k if call.bordered else min(n, k) for i, (n, k) in enumerate(taps) if i in call.axes)
+    sizes = NARROW.get(in1.dtype.char, WIDE), NARROW.get(in2.dtype.char, WIDE)
     bound = sizes[0] * sizes[1] * terms
-    swap = in2.size > in1.size and not call.bordered
-    kernel, size = (in1, sizes[1]) if swap else (in2, sizes[0])
-    if bound >= 1 << 24 and kernel.size <= call.points // 8 + 64:  # worth a closer look
-        bound = min(bound, math.ceil(size * float(np.abs(kernel.astype(np.float64)).sum()) * (1 + 1e-9)))
-    if bound >= 1 << 53:
-        return in_pieces(call, in1, in2, dtype, sizes, terms)
+    if bound >= 1 << 24 and (bound >= 1 << 53 or call.points * terms > SMALL):  # worth a look at the values
+        sizes = largest(in1), largest(in2)
+        if call.filled:
+            sizes = max(sizes[0], abs(call.fill)), sizes[1]
+        bound = sizes[0] * sizes[1] * terms
+        swap = in2.size > in1.size and not call.bordered
+        kernel, size = (in1, sizes[1]) if swap else (in2, sizes[0])
+        if bound >= 1 << 24 and kernel.size <= call.points // 8 + 64:
+            bound = min(bound, math.ceil(size * float(np.abs(kernel.astype(np.float64)).sum()) * (1 + 1e-9)))
+        if bound >= 1 << 53:
+            return in_pieces(call, in1, in2, dtype, sizes, terms)
     plan = call.route("float32" if bound < 1 << 24 else "float64", "strict")
-    if call.accuracy == "default" and not call.bordered:
+    if call.accuracy == "default" and plan.seconds > 50e-6 and not call.bordered:
         fast = call.route("float64", "default")
         if fast.seconds < plan.seconds and not fast.exact:
             x, w = in1.astype(np.float64), in2.astype(np.float64)
@@ -122,9 +127,7 @@ def wrapped(exact: Array, bound: int, dtype: np.dtype[Any]) -> Array:
     return exact.astype(dtype)
 
 
-def in_pieces(
-    call: Call, in1: Array, in2: Array, dtype: np.dtype[Any], sizes: tuple[int, int], terms: int
-) -> Array:
+def in_pieces(call: Call, in1: Array, in2: Array, dtype: np.dtype[Any], sizes: tuple[int, int], terms: int) -> Array:
     """Integers too large for one product in float64: cut into pieces of b bits, whose products are exact.
 
     The piece of weight 2**(b s) of the result is the sum over i + j = s; those beyond the result's bits vanish.

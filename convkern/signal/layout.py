@@ -1,4 +1,4 @@
-"""Where the axes of two arrays go in one convolution of a batch of multi-channel signals: shapes only, no arrays' values.
+"""Where the axes of two arrays go in one convolution of a batch of multi-channel signals: shapes only, no values.
 
     full[i] = sum over j of in1[j] in2[i - j],   result = full[start : start + length] along every axis
 
@@ -22,7 +22,7 @@ MOST_AXES = 3
 PAD_NAMES = {"circular": "wrap", "symmetric": "symmetric"}
 
 
-class Unfit(Exception):
+class UnfitError(Exception):
     """A problem left to SciPy, which raises its own error if there is one; the text is the reason."""
 
 
@@ -49,7 +49,7 @@ def spans(mode: str, shape1: Shape, shape2: Shape, axes: Shape, *, lenient: bool
             if i in convolved and (not lenient or (n != 1 and k != 1))
         ]
         if not (all(n >= k for n, k in compared) or all(n <= k for n, k in compared)):
-            raise Unfit("shapes that do not fit")
+            raise UnfitError("shapes that do not fit")
     result = []
     for i, (n, k) in enumerate(zip(shape1, shape2, strict=True)):
         if i in convolved:
@@ -58,7 +58,7 @@ def spans(mode: str, shape1: Shape, shape2: Shape, axes: Shape, *, lenient: bool
             longer = max(n, k)
             result.append(((longer - n) // 2, n) if mode == "same" else (0, longer))
         else:
-            raise Unfit("shapes that do not fit")
+            raise UnfitError("shapes that do not fit")
     return tuple(result)
 
 
@@ -73,7 +73,7 @@ class Layout:
         # Beside a border, in1 is the image and each of its axes counts, however short.
         spatial = [i for i in every if i in convolved and shape2[i] > 1 and (shape1[i] > 1 or bordered)]
         if len(spatial) > MOST_AXES:
-            raise Unfit(f"more than {MOST_AXES} axes")
+            raise UnfitError(f"more than {MOST_AXES} axes")
         swap = math.prod(shape2[i] for i in spatial) > math.prod(shape1[i] for i in spatial) and not bordered
         self.swap, self.rank = swap, len(spatial)
         image, kernel = (shape2, shape1) if swap else (shape1, shape2)
@@ -108,7 +108,7 @@ class Layout:
         self.kernel_spatial = tuple(kernel[i] for i in spatial)
         lead: tuple[Any, ...] = (None, None)
         if self.plain:  # axes of length 1 are all that is dropped
-            drop = {i: 0 for i in rest}
+            drop = dict.fromkeys(rest, 0)
             self.image_index = lead + tuple(drop.get(i, image_index[i]) for i in every)
             self.kernel_index = lead + tuple(drop.get(i, kernel_index[i]) for i in every)
         else:
@@ -147,6 +147,6 @@ class Layout:
 
 def bordered(array: Array, padding: list[Span], border: str, fill: Any) -> Array:
     """A copy with its border filled in, for borders that the kernels do not know."""
-    if border == "zeros":
-        return np.pad(array, padding, constant_values=fill)
-    return np.pad(array, padding, mode=PAD_NAMES[border])  # type: ignore[call-overload]
+    options: dict[str, Any] = {"constant_values": fill} if border == "zeros" else {"mode": PAD_NAMES[border]}
+    padded: Array = np.pad(array, padding, **options)
+    return padded

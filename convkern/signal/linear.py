@@ -14,9 +14,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from ..arrays import is_array
 from ..original import original
 from .compute import SCIPY, Call, compute
-from .layout import MODES, Shape, Unfit, spans
+from .layout import MODES, Shape, UnfitError, spans
 
 Array = npt.NDArray[Any]
 Axes = int | Iterable[int] | None
@@ -29,14 +30,13 @@ FLOAT64 = np.dtype(np.float64)
 
 
 def plain(value: Any) -> Array:
-    """A NumPy array of numbers that compute() takes; Unfit for all else."""
+    """A NumPy array of numbers that compute() takes; UnfitError for all else."""
     if type(value) is not np.ndarray:
-        if isinstance(value, np.ndarray) or hasattr(value, "__array_namespace__") or hasattr(value, "__array__"):
-            if not isinstance(value, np.generic):
-                raise Unfit(f"input of type {type(value).__name__}")
+        if is_array(value) and not isinstance(value, np.generic):  # a masked array, another library's
+            raise UnfitError(f"input of type {type(value).__name__}")
         value = np.asarray(value)
     if value.dtype.char not in NUMERIC:
-        raise Unfit(f"dtype {value.dtype.name}")
+        raise UnfitError(f"dtype {value.dtype.name}")
     if not value.dtype.isnative:
         value = value.astype(value.dtype.newbyteorder("="))
     array: Array = value
@@ -47,23 +47,23 @@ def operands(in1: Any, in2: Any) -> tuple[Array, Array]:
     """Both as plain arrays of at least one element and one dimension."""
     first, second = plain(in1), plain(in2)
     if first.ndim == 0 or second.ndim == 0:
-        raise Unfit("no dimensions")
+        raise UnfitError("no dimensions")
     if first.size == 0 or second.size == 0:
-        raise Unfit("empty input")
+        raise UnfitError("empty input")
     return first, second
 
 
 def axis_numbers(axes: Axes, ndim: int) -> Shape:
-    """Axes as sorted numbers from 0; Unfit where they are no valid choice."""
+    """Axes as sorted numbers from 0; UnfitError where they are no valid choice."""
     if axes is None:
         return tuple(range(ndim))
     try:
         numbers = [index(a) for a in axes] if isinstance(axes, Iterable) else [index(axes)]
     except TypeError:
-        raise Unfit("axes that do not fit") from None
+        raise UnfitError("axes that do not fit") from None
     numbers = [a + ndim if a < 0 else a for a in numbers]
     if not numbers or len(set(numbers)) != len(numbers) or min(numbers) < 0 or max(numbers) >= ndim:
-        raise Unfit("axes that do not fit")
+        raise UnfitError("axes that do not fit")
     return tuple(sorted(numbers))
 
 
@@ -73,7 +73,9 @@ def problem(shape1: Shape, shape2: Shape, axes: Shape, mode: str, accuracy: str,
     return Call(shape1, shape2, axes, mode, spans(mode, shape1, shape2, axes, lenient=lenient), accuracy)
 
 
-def convolve(in1: npt.ArrayLike, in2: npt.ArrayLike, mode: str = "full", method: str = "auto", *, axes: Axes = None) -> Any:
+def convolve(
+    in1: npt.ArrayLike, in2: npt.ArrayLike, mode: str = "full", method: str = "auto", *, axes: Axes = None
+) -> Any:
     """Linear convolution of two arrays along all axes, or along ``axes``.
 
     Parameters
@@ -142,11 +144,14 @@ def convolve(in1: npt.ArrayLike, in2: npt.ArrayLike, mode: str = "full", method:
             x, w = padded_dimensions(x, w, axes)
             numbers = axis_numbers(axes, x.ndim)
         return settle(x, w, numbers, mode, method)
-    except Unfit as unfit:
-        return unaided("convolve", unfit, in1, in2, mode, method, axes)
+    except UnfitError as unfit:
+        reason = str(unfit)
+    return unaided("convolve", reason, in1, in2, mode, method, axes)
 
 
-def correlate(in1: npt.ArrayLike, in2: npt.ArrayLike, mode: str = "full", method: str = "auto", *, axes: Axes = None) -> Any:
+def correlate(
+    in1: npt.ArrayLike, in2: npt.ArrayLike, mode: str = "full", method: str = "auto", *, axes: Axes = None
+) -> Any:
     """Cross-correlation of two arrays along all axes, or along ``axes``.
 
     ``z[i] = sum over j of in1[j] conj(in2[j - i + size of in2 - 1])`` in mode "full".
@@ -194,8 +199,9 @@ def correlate(in1: npt.ArrayLike, in2: npt.ArrayLike, mode: str = "full", method
             x, w = padded_dimensions(x, w, axes)
             numbers = axis_numbers(axes, x.ndim)
         return settle(x, turned(w, numbers), numbers, mode, method)
-    except Unfit as unfit:
-        return unaided("correlate", unfit, in1, in2, mode, method, axes)
+    except UnfitError as unfit:
+        reason = str(unfit)
+    return unaided("correlate", reason, in1, in2, mode, method, axes)
 
 
 def fftconvolve(in1: npt.ArrayLike, in2: npt.ArrayLike, mode: str = "full", axes: Axes = None) -> Any:
@@ -271,7 +277,7 @@ def few(x: Array, w: Array, mode: str, method: str) -> bool:
     return (
         x.ndim == 1
         and w.ndim == 1
-        and x.size * w.size <= FEW
+        and 0 < x.size * w.size <= FEW
         and (mode == "full" or mode == "valid" or (mode == "same" and x.size >= w.size))
         and (method == "auto" or method == "direct")
     )
@@ -279,12 +285,12 @@ def few(x: Array, w: Array, mode: str, method: str) -> bool:
 
 def check_flags(mode: str, method: str) -> None:
     if mode not in MODES or method not in METHODS:
-        raise Unfit("an unknown mode or method")
+        raise UnfitError("an unknown mode or method")
 
 
 def same_dimensions(x: Array, w: Array) -> Shape:
     if x.ndim != w.ndim:
-        raise Unfit("shapes that do not fit")
+        raise UnfitError("shapes that do not fit")
     return tuple(range(x.ndim))
 
 
@@ -311,7 +317,7 @@ def settle(x: Array, w: Array, axes: Shape, mode: str, method: str) -> Array:
     """convolve() on plain arrays."""
     dtype = x.dtype if x.dtype == w.dtype else np.result_type(x, w)
     if dtype.char not in NUMERIC or dtype.kind == "b":
-        raise Unfit(f"dtype {dtype.name}")
+        raise UnfitError(f"dtype {dtype.name}")
     call = problem(x.shape, w.shape, axes, mode, "strict" if method == "direct" else "default", False)
     result = compute(call, x, w, dtype)
     if method == "fft" and dtype.kind in "fc" and not np.isfinite(result.sum()) and not np.isfinite(result).all():
@@ -325,19 +331,20 @@ def in_floats(name: str, in1: Any, in2: Any, mode: str, axes: Axes) -> Any:
     """fftconvolve() and oaconvolve()."""
     try:
         if mode not in MODES:
-            raise Unfit("an unknown mode or method")
+            raise UnfitError("an unknown mode or method")
         x, w = operands(in1, in2)
         same_dimensions(x, w)
         call = problem(x.shape, w.shape, axis_numbers(axes, x.ndim), mode, "default", True)
         first, second = (FLOAT64 if a.dtype.kind in "biu" and not call.product else a.dtype for a in (x, w))
         return compute(call, x, w, np.result_type(first, second))
-    except Unfit as unfit:
-        return original(SCIPY, name, str(unfit))(in1, in2, mode, axes)
+    except UnfitError as unfit:
+        reason = str(unfit)
+    return original(SCIPY, name, reason)(in1, in2, mode, axes)
 
 
-def unaided(name: str, unfit: Unfit, in1: Any, in2: Any, mode: str, method: str, axes: Axes) -> Any:
+def unaided(name: str, reason: str, in1: Any, in2: Any, mode: str, method: str, axes: Axes) -> Any:
     """SciPy's convolve() or correlate(), which know no axes."""
     if axes is not None:
         given = f"shapes {np.shape(in1)} and {np.shape(in2)}, mode {mode!r}, method {method!r}, axes {axes!r}"
-        raise ValueError(f"{name}: got {given}, which axes= does not cover: {unfit}")
-    return original(SCIPY, name, str(unfit))(in1, in2, mode, method)
+        raise ValueError(f"{name}: got {given}, which axes= does not cover: {reason}")
+    return original(SCIPY, name, reason)(in1, in2, mode, method)

@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from ..original import original
 from .compute import SCIPY, largest
-from .layout import MODES, Unfit
+from .layout import MODES, UnfitError
 from .linear import METHODS, convolve, few, operands, problem, same_dimensions
 
 Array = npt.NDArray[Any]
@@ -56,7 +56,7 @@ def choose_conv_method(in1: npt.ArrayLike, in2: npt.ArrayLike, mode: str = "full
     try:
         x, w = operands(in1, in2)
         if mode not in MODES:
-            raise Unfit("an unknown mode or method")
+            raise UnfitError("an unknown mode or method")
         axes = same_dimensions(x, w)
         if measure:
             times = {name: seconds(partial(convolve, x, w, mode=mode, method=name)) for name in METHODS[:0:-1]}
@@ -72,8 +72,9 @@ def choose_conv_method(in1: npt.ArrayLike, in2: npt.ArrayLike, mode: str = "full
             return "direct"
         real = np.dtype(f"f{dtype.itemsize // 2}") if dtype.kind == "c" else dtype
         return "direct" if call.route("float32" if real == np.float32 else "float64", "default").exact else "fft"
-    except Unfit as unfit:
-        return original(SCIPY, "choose_conv_method", str(unfit))(in1, in2, mode, measure)
+    except UnfitError as unfit:
+        reason = str(unfit)
+    return original(SCIPY, "choose_conv_method", reason)(in1, in2, mode, measure)
 
 
 def correlation_lags(in1_len: int, in2_len: int, mode: str = "full") -> Array:

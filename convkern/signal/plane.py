@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from ..original import original
 from .compute import SCIPY, Call, compute
-from .layout import MODES, Shape, Unfit, spans
+from .layout import MODES, Shape, UnfitError, spans
 from .linear import NUMERIC, operands, plain, turned
 
 Array = npt.NDArray[Any]
@@ -68,8 +68,8 @@ def convolve2d(
     >>> import numpy as np
     >>> from convkern.signal import convolve2d
     >>> convolve2d(np.eye(3), np.ones((2, 2)), "same", "symm")
-    array([[1., 1., 0.],
-           [1., 2., 1.],
+    array([[4., 2., 0.],
+           [2., 2., 1.],
            [0., 1., 2.]])
     """
     return planes("convolve2d", in1, in2, mode, boundary, fillvalue)
@@ -147,16 +147,23 @@ def sepfir2d(input: npt.ArrayLike, hrow: npt.ArrayLike, hcol: npt.ArrayLike) -> 
     """
     try:
         image = plain(input)
-        if image.ndim != 2 or image.size == 0:
-            raise Unfit("shapes that do not fit")
+        if image.ndim != 2:
+            raise UnfitError("shapes that do not fit")
         dtype = np.result_type(image, np.float32)
-        rows, columns = filter_taps(hrow, dtype), filter_taps(hcol, dtype)
-    except Unfit as unfit:
-        return original(SCIPY, "sepfir2d", str(unfit))(input, hrow, hcol)
-    image = image.astype(dtype, copy=False)
+        return separable(image.astype(dtype, copy=False), filter_taps(hrow, dtype), filter_taps(hcol, dtype))
+    except UnfitError as unfit:
+        reason = str(unfit)
+    return original(SCIPY, "sepfir2d", reason)(input, hrow, hcol)
+
+
+def separable(image: Array, rows: Array, columns: Array) -> Array:
+    """sepfir2d() of arrays of one dtype."""
+    if image.size == 0:
+        return image.copy()
     for kernel in (rows[None, :], columns[:, None]):
         if kernel.size > 1:
-            image = compute(problem(image.shape, kernel.shape, "same", "symmetric", 0, False), image, kernel, dtype)
+            call = problem(image.shape, kernel.shape, "same", "symmetric", 0, False)
+            image = compute(call, image, kernel, image.dtype)
         else:
             image = image * kernel[0, 0]
     return image
@@ -166,13 +173,13 @@ def filter_taps(taps: npt.ArrayLike, dtype: np.dtype[Any]) -> Array:
     """A filter of sepfir2d() in the image's type; lists of numbers take it, arrays must not be wider."""
     array = plain(taps)
     if array.ndim != 1 or array.size % 2 == 0:
-        raise Unfit("shapes that do not fit")
+        raise UnfitError("shapes that do not fit")
     if isinstance(taps, np.ndarray):
         fits = np.can_cast(array.dtype, dtype)
     else:
         fits = array.dtype.kind in "biuf" or dtype.kind == "c"
     if not fits:
-        raise Unfit("filters of a wider type")
+        raise UnfitError("filters of a wider type")
     return array.astype(dtype, copy=False)
 
 
@@ -184,25 +191,26 @@ def planes(name: str, in1: Any, in2: Any, mode: str, boundary: str, fillvalue: A
     try:
         x, w = operands(in1, in2)
         if not x.ndim == w.ndim == 2:
-            raise Unfit("shapes that do not fit")
+            raise UnfitError("shapes that do not fit")
         if mode not in MODES or boundary not in BORDERS:
-            raise Unfit("an unknown mode or boundary")
+            raise UnfitError("an unknown mode or boundary")
         dtype = x.dtype if x.dtype == w.dtype else np.result_type(x, w)
         if dtype.char not in NUMERIC or dtype.kind == "b":
-            raise Unfit(f"dtype {dtype.name}")
+            raise UnfitError(f"dtype {dtype.name}")
         if type(fillvalue) is not int and (type(fillvalue) is not float or dtype.kind not in "fc"):
-            raise Unfit(f"fillvalue of type {type(fillvalue).__name__} for {dtype.name}")
+            raise UnfitError(f"fillvalue of type {type(fillvalue).__name__} for {dtype.name}")
         if dtype.kind in "iu" and not np.iinfo(dtype).min <= fillvalue <= np.iinfo(dtype).max:
-            raise Unfit("fillvalue beyond the type")
-        turn = name == "correlate2d"
+            raise UnfitError("fillvalue beyond the type")
         border = BORDERS[boundary]
+        turn = name == "correlate2d"
         call = problem(x.shape, w.shape, mode, border, fillvalue if border == "zeros" else 0, turn)
-    except Unfit as unfit:
-        return original(SCIPY, name, str(unfit))(in1, in2, mode, boundary, fillvalue)
-    result = compute(call, x, turned(w, BOTH) if turn else w, dtype)
-    if turn and mode == "valid" and dtype.kind == "c" and any(n < k for n, k in zip(x.shape, w.shape, strict=True)):
-        return result.conj()  # SciPy exchanges the arrays here, and conjugates what was in1
-    return result
+        result = compute(call, x, turned(w, BOTH) if turn else w, dtype)
+        if turn and mode == "valid" and dtype.kind == "c" and any(n < k for n, k in zip(x.shape, w.shape, strict=True)):
+            return result.conj()  # SciPy exchanges the arrays here, and conjugates what was in1
+        return result
+    except UnfitError as unfit:
+        reason = str(unfit)
+    return original(SCIPY, name, reason)(in1, in2, mode, boundary, fillvalue)
 
 
 @lru_cache(maxsize=1024)

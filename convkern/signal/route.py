@@ -16,12 +16,12 @@ import numpy.typing as npt
 from .. import _core
 from ..algorithms import BY_NAME
 from ..config import Settings
-from ..dispatch import choose
 from ..machine import Machine, this_machine
 from ..plan import Prepared, lookup
 from .layout import Layout, Shape, Span, bordered
 
 Array = npt.NDArray[Any]
+
 
 class Route:
     """A linear convolution bound to shapes, one real dtype and settings.
@@ -154,5 +154,5 @@ def scipy_seconds(layout: Layout, machine: Machine, dtype: str) -> tuple[float, 
 
 @lru_cache(maxsize=1024)
 def route(*key: Any) -> Route:
-    """The Route for these arguments; Unfit if SciPy has to do it."""
+    """The Route for these arguments; UnfitError if SciPy has to do it."""
     return Route(*key)

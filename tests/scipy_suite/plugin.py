@@ -1,4 +1,4 @@
-"""The pytest plugin of the run: patches SciPy before its tests are collected, selects them, writes down what came of it.
+"""The pytest plugin of the run: patches SciPy before its tests are collected, selects them, writes the outcome.
 
 Environment: CONVKERN_SUITE the module of a Suite, CONVKERN_SUITE_RESULT where the result goes, as JSON.
 """
@@ -29,7 +29,9 @@ def pytest_configure():
     theirs = {}
     for name in REPLACEMENTS:
         module = import_module(name)
-        theirs[module] = {attribute: getattr(module, attribute) for attribute in import_module(REPLACEMENTS[name]).__all__}
+        theirs[module] = {
+            attribute: getattr(module, attribute) for attribute in import_module(REPLACEMENTS[name]).__all__
+        }
     begin(REPORT)
     # SciPy keeps what its test decorators need to know of a function in a table by function.
     table = getattr(_array_api, "xp_capabilities_table", {})
