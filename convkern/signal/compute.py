@@ -45,10 +45,11 @@ class Call:
         # Whether no axis is summed over, so that the result is a broadcast product.
         self.product = not any(shape2[i] > 1 and (shape1[i] > 1 or self.bordered) for i in axes)
 
-    def route(self, dtype: str, accuracy: str) -> Route:
+    def route(self, dtype: str, accuracy: str, products: int = 1) -> Route:
+        """How it runs in float32 or float64, as so many real products."""
         settings: Settings = current()
         return route(
-            self.shape1, self.shape2, self.axes, self.kept, self.border, self.filled, dtype, accuracy, settings,
+            self.shape1, self.shape2, self.axes, self.kept, self.border, self.filled, dtype, products, accuracy, settings,
             _core.get_isa(),
         )  # fmt: skip
 
@@ -68,7 +69,7 @@ def compute(call: Call, in1: Array, in2: Array, dtype: np.dtype[Any]) -> Array:
         return plan(in1, in2, call.fill) if plan.scipy is None else by_scipy(call, plan, in1, in2, dtype)
     if dtype.kind == "c":
         real = np.dtype(f"f{dtype.itemsize // 2}")
-        plan = call.route(real.name, call.accuracy)
+        plan = call.route(real.name, call.accuracy, 4 if in1.dtype.kind == in2.dtype.kind else 2)
         in1, in2 = (x.astype(dtype if x.dtype.kind == "c" else real, copy=False) for x in (in1, in2))
         return plan.complex(in1, in2, dtype, call.fill) if plan.scipy is None else by_scipy(call, plan, in1, in2, dtype)
     return integers(call, in1, in2, dtype)

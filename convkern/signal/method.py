@@ -71,7 +71,9 @@ def choose_conv_method(in1: npt.ArrayLike, in2: npt.ArrayLike, mode: str = "full
         if few(x, w, mode, "auto") or call.product:
             return "direct"
         real = np.dtype(f"f{dtype.itemsize // 2}") if dtype.kind == "c" else dtype
-        return "direct" if call.route("float32" if real == np.float32 else "float64", "default").exact else "fft"
+        products = 1 if dtype.kind != "c" else 4 if x.dtype.kind == w.dtype.kind else 2
+        route = call.route("float32" if real == np.float32 else "float64", "default", products)
+        return "direct" if route.exact else "fft"
     except UnfitError as unfit:
         reason = str(unfit)
     return original(SCIPY, "choose_conv_method", reason)(in1, in2, mode, measure)

@@ -38,7 +38,7 @@ class Route:
 
     def __init__(
         self, shape1: Shape, shape2: Shape, axes: Shape, kept: tuple[Span, ...], border: str, filled: bool,
-        dtype: str, accuracy: str, settings: Settings, isa: str,
+        dtype: str, products: int, accuracy: str, settings: Settings, isa: str,
     ) -> None:  # fmt: skip
         layout = Layout(shape1, shape2, axes, kept, bordered=border != "zeros" or filled)
         self.layout = layout
@@ -67,11 +67,12 @@ class Route:
         machine = this_machine(settings.isa or isa)
         algorithm = BY_NAME[self.prepared.algorithm]
         self.exact = algorithm.windowed
-        self.seconds = algorithm.cost(spec, machine, planned=False, threads=_core.default_num_threads())
+        self.seconds = products * algorithm.cost(spec, machine, planned=False, threads=_core.default_num_threads())
         self.scipy = None
         free = settings.algorithm == "auto" and settings.accuracy == "default" and accuracy == "default"
         if free and border == "zeros" and not filled:
             seconds, name = scipy_seconds(layout, machine, dtype)
+            seconds *= min(products, 2)  # a complex transform is two real ones, whatever it transforms
             if seconds < 0.8 * self.seconds:
                 self.scipy, self.seconds, self.exact = name, seconds, False
 
@@ -146,7 +147,7 @@ def scipy_seconds(layout: Layout, machine: Machine, dtype: str) -> tuple[float, 
     # Lines of several dimensions go through vectors of SSE; a single line does not.
     flops_a_cycle = 1.9 * (2 if dtype == "float32" and len(full) * many > 1 else 1)
     whole = 40e-6 + 7.5 * many * points * math.log2(max(2, points)) / (flops_a_cycle * clock)
-    if len(full) > 1 or max(layout.kernel_spatial) * 8 > max(layout.image_spatial):
+    if len(full) > 1 or max(layout.kernel_spatial) * 64 > max(layout.image_spatial):
         return whole, "fftconvolve"
     blocks = 95e-6 + many * points * (6 + 2.6 * math.log2(layout.kernel_spatial[0])) / clock
     return (whole, "fftconvolve") if whole <= blocks else (blocks, "oaconvolve")
