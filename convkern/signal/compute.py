@@ -49,8 +49,8 @@ class Call:
         """How it runs in float32 or float64, as so many real products."""
         settings: Settings = current()
         return route(
-            self.shape1, self.shape2, self.axes, self.kept, self.border, self.filled, dtype, products, accuracy, settings,
-            _core.get_isa(),
+            self.shape1, self.shape2, self.axes, self.kept, self.border, self.filled, dtype, products, accuracy,
+            settings, _core.get_isa(),
         )  # fmt: skip
 
 
