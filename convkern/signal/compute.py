@@ -112,12 +112,12 @@ def integers(call: Call, in1: Array, in2: Array, dtype: np.dtype[Any]) -> Array:
     if call.accuracy == "default" and plan.seconds > 50e-6 and not call.bordered:
         fast = call.route("float64", "default")
         if fast.seconds < plan.seconds and not fast.exact:
-            x, w = in1.astype(np.float64), in2.astype(np.float64)
             # An FFT of N points errs by a small multiple of eps log2(N) |x| |w|; below a half, rounding mends it.
-            norms = math.sqrt(float(np.vdot(x, x)) * float(np.vdot(w, w)))
-            if 8 * 2.0**-53 * math.log2(x.size + w.size) * norms < 0.25:
+            norms = sizes[0] * math.sqrt(in1.size) * sizes[1] * math.sqrt(in2.size)
+            if 8 * 2.0**-53 * math.log2(in1.size + in2.size) * norms < 0.25:
+                x, w = in1.astype(np.float64), in2.astype(np.float64)
                 y = fast(x, w) if fast.scipy is None else by_scipy(call, fast, x, w, x.dtype)
-                return wrapped(np.rint(y), bound, dtype)
+                return wrapped(np.rint(y, out=y), bound, dtype)
     return wrapped(plan(in1.astype(plan.dtype), in2.astype(plan.dtype), call.fill), bound, dtype)
 
 

@@ -62,7 +62,7 @@ class Route:
             isa,
             settings,
         )
-        self.prepared = self.plan(1)
+        self.prepared = self.plan(1, 1)
         spec = self.prepared.problem.spec
         machine = this_machine(settings.isa or isa)
         algorithm = BY_NAME[self.prepared.algorithm]
@@ -76,11 +76,11 @@ class Route:
             if seconds < 0.8 * self.seconds:
                 self.scipy, self.seconds, self.exact = name, seconds, False
 
-    def plan(self, channels: int) -> Prepared:
-        """The prepared call, with so many channels summed for each output."""
+    def plan(self, channels: int, outputs: int) -> Prepared:
+        """The prepared call, with so many channels summed and so many outputs for each one there would be."""
         rank, image, kernel, padding, groups, border, accuracy, isa, settings = self._arguments
         x_shape = (image[0], image[1] * channels, *image[2:])
-        weight_shape = (kernel[0], channels, *kernel[2:])
+        weight_shape = (kernel[0] * outputs, channels, *kernel[2:])
         return lookup(
             "forward", rank, x_shape, self.dtype, weight_shape, 1, padding, 0, 1, groups, border, None, None, "auto",
             accuracy, isa, settings,
@@ -119,17 +119,23 @@ class Route:
         image, kernel = layout.image(in1), layout.kernel(in2)
         if self.prepad:
             image = self.padded(image, fill)
-        if image.dtype.kind != "c":
-            real, imaginary = (self.run(self.prepared, image, part) for part in (kernel.real, kernel.imag))
-        elif kernel.dtype.kind != "c":
+        if kernel.dtype.kind != "c":
             real, imaginary = (self.run(self.prepared, part, kernel) for part in (image.real, image.imag))
         else:
-            prepared = self.plan(2)
-            n, groups, *size = image.shape
-            pairs = np.stack((image.real, image.imag), axis=2).reshape(n, 2 * groups, *size)
             c, d = kernel.real, kernel.imag
-            real = self.run(prepared, pairs, np.concatenate((c, -d), axis=1))
-            imaginary = self.run(prepared, pairs, np.concatenate((d, c), axis=1))
+            channels = 1
+            if image.dtype.kind == "c":
+                n, groups, *size = image.shape
+                channels = 2
+                image = np.stack((image.real, image.imag), axis=2).reshape(n, 2 * groups, *size)
+                c, d = np.concatenate((c, -d), axis=1), np.concatenate((d, c), axis=1)
+            both = self.plan(channels, 2)
+            if not BY_NAME[both.algorithm].windowed:  # an FFT transforms the image once for both parts
+                y = self.run(both, image, np.stack((c, d), axis=1).reshape(-1, *c.shape[1:]))
+                real, imaginary = y[:, ::2], y[:, 1::2]
+            else:
+                one = self.plan(channels, 1)
+                real, imaginary = self.run(one, image, c), self.run(one, image, d)
         result = np.empty(real.shape, dtype)
         result.real, result.imag = real, imaginary
         return layout.result(result)
