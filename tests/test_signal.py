@@ -200,6 +200,13 @@ def test_integers_of_all_sizes_are_exact_and_wrap(dtype, method, n, k):
     )
 
 
+def test_a_fill_value_beyond_the_type_of_the_image():
+    image, kernel = np.full((5, 6), 255, np.uint8), np.full((3, 3), 1000, np.int64)
+    for fill in (2**20 + 1, -(2**31), 2**40 + 1):
+        ours = signal.convolve2d(image, kernel, "full", "fill", fill)
+        np.testing.assert_array_equal(ours, scipy.signal.convolve2d(image, kernel, "full", "fill", fill))
+
+
 def test_integers_with_a_large_kernel_are_exact_by_fft_too():
     rng = np.random.default_rng(2)
     x, w = rng.integers(0, 256, (300, 300), np.uint8), rng.integers(0, 256, (150, 150), np.uint8)

@@ -95,12 +95,11 @@ def integers(call: Call, in1: Array, in2: Array, dtype: np.dtype[Any]) -> Array:
     """The exact convolution of integers, wrapped into ``dtype`` as SciPy's direct method wraps it."""
     taps = zip(call.shape1, call.shape2, strict=True)
     terms = math.prod(k if call.bordered else min(n, k) for i, (n, k) in enumerate(taps) if i in call.axes)
-    sizes = NARROW.get(in1.dtype.char, WIDE), NARROW.get(in2.dtype.char, WIDE)
+    fill = abs(call.fill) if call.filled else 0
+    sizes = max(NARROW.get(in1.dtype.char, WIDE), fill), NARROW.get(in2.dtype.char, WIDE)
     bound = sizes[0] * sizes[1] * terms
     if bound >= 1 << 24 and (bound >= 1 << 53 or call.points * terms > SMALL):  # worth a look at the values
-        sizes = largest(in1), largest(in2)
-        if call.filled:
-            sizes = max(sizes[0], abs(call.fill)), sizes[1]
+        sizes = max(largest(in1), fill), largest(in2)
         bound = sizes[0] * sizes[1] * terms
         swap = in2.size > in1.size and not call.bordered
         kernel, size = (in1, sizes[1]) if swap else (in2, sizes[0])
