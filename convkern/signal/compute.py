@@ -81,9 +81,15 @@ def by_scipy(call: Call, plan: Route, in1: Array, in2: Array, dtype: np.dtype[An
     with np.errstate(all="ignore"):
         function = original(SCIPY, plan.scipy, "its FFT is predicted to be faster")
         result: Array = function(in1, in2, call.mode, axes=call.axes)
-        if np.isfinite(result.sum()) or np.isfinite(result).all():
-            return result.astype(dtype, copy=False)
+    if all_finite(result):
+        return result.astype(dtype, copy=False)
     return plan(in1, in2, call.fill) if dtype.kind == "f" else plan.complex(in1, in2, dtype, call.fill)
+
+
+def all_finite(array: Array) -> bool:
+    """Whether nothing is NaN or infinite; the sum, which is quick, tells unless it overflows."""
+    with np.errstate(all="ignore"):
+        return bool(np.isfinite(array.sum()) or np.isfinite(array).all())
 
 
 def largest(array: Array) -> int:

@@ -16,7 +16,7 @@ import numpy.typing as npt
 
 from ..arrays import is_array
 from ..original import original
-from .compute import SCIPY, Call, compute
+from .compute import SCIPY, Call, all_finite, compute
 from .layout import MODES, Shape, UnfitError, spans
 
 Array = npt.NDArray[Any]
@@ -320,7 +320,7 @@ def settle(x: Array, w: Array, axes: Shape, mode: str, method: str) -> Array:
         raise UnfitError(f"dtype {dtype.name}")
     call = problem(x.shape, w.shape, axes, mode, "strict" if method == "direct" else "default", False)
     result = compute(call, x, w, dtype)
-    if method == "fft" and dtype.kind in "fc" and not np.isfinite(result.sum()) and not np.isfinite(result).all():
+    if method == "fft" and dtype.kind in "fc" and not all_finite(result):
         # SciPy's words; ours reach their own outputs only, which is no reason to be silent.
         text = "Use of fft convolution on input with NAN or inf results in NAN or inf output."
         warnings.warn(f"{text} Consider using method='direct' instead.", RuntimeWarning, stacklevel=3)

@@ -14,6 +14,7 @@ from suite import SUITES
 
 from convkern.scipy import REPLACEMENTS, Report
 from convkern.scipy.patching import begin
+from convkern.signal import linear
 
 SUITE = next(suite for suite in SUITES if suite.module == os.environ["CONVKERN_SUITE"])
 REPORT = Report()
@@ -33,6 +34,7 @@ def pytest_configure():
             attribute: getattr(module, attribute) for attribute in import_module(REPLACEMENTS[name]).__all__
         }
     begin(REPORT)
+    linear.FEW = 0  # SciPy's tests are small: without this NumPy's loop would do many of them
     # SciPy keeps what its test decorators need to know of a function in a table by function.
     table = getattr(_array_api, "xp_capabilities_table", {})
     for module, functions in theirs.items():
