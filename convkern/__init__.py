@@ -1,5 +1,6 @@
 """Convolution for NumPy at hardware speed: compiled kernels for common CPUs and a dispatcher that explains itself."""
 
+import os
 import sys
 
 from ._version import __version__
@@ -36,3 +37,9 @@ __all__ = [
 
 if "threadpoolctl" in sys.modules:
     from . import threadpool as threadpool
+
+if os.environ.get("CONVKERN_PATCH_SCIPY"):
+    from .scipy.environment import apply
+
+    apply(os.environ)
+    del apply

@@ -80,6 +80,8 @@ RANKS = (
     {"__main__"},
     {"demo", "demo_steps", "demo_sheet"},
     {"__init__"},
+    {"scipy"},
+    {"signal"},
     {"about", "planning", "threadpool"},
     {"api", "gradients"},
     {"call"},
@@ -92,6 +94,7 @@ RANKS = (
     {"config"},
     {"spec"},
     {"padding"},
+    {"original"},
     {"_core", "_version"},
 )
 
