@@ -12,7 +12,6 @@ It knows no algorithms: rows are names and seconds.
 
 import os
 import warnings
-from pathlib import Path
 
 from . import _core, store
 from .locks import fork_safe_lock
@@ -36,7 +35,7 @@ class Memory:
 
     def reset(self) -> None:
         """Forgets everything; the store is read again when it is needed next."""
-        self.path: Path | None = None  # of the file that was read or written
+        self.path: str | None = None  # of the file that was read or written
         self.generation += 1
         self._loaded = False
         self._constants: store.Table = {}

@@ -13,12 +13,9 @@ import math
 import os
 import re
 import sys
-import tempfile
 import warnings
-import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from pathlib import Path
 from typing import Any, NamedTuple
 
 from . import _core
@@ -48,7 +45,7 @@ def off() -> bool:
     return os.environ.get(VARIABLE, "").lower() == "off"
 
 
-def folder(cache: str | os.PathLike[str] | None = None) -> Path | None:
+def folder(cache: str | os.PathLike[str] | None = None) -> str | None:
     """Where files are kept: ``cache``, else what CONVKERN_CACHE names, else the user's cache folder; None if off.
 
     Raises
@@ -57,18 +54,18 @@ def folder(cache: str | os.PathLike[str] | None = None) -> Path | None:
         If only platformdirs could tell, and it is not installed.
     """
     if cache is not None:
-        return Path(cache)
+        return os.fspath(cache)
     named = os.environ.get(VARIABLE, "")
     if named:
-        return None if off() else Path(named).expanduser()
+        return None if off() else os.path.expanduser(named)
     try:
-        from platformdirs import user_cache_path
+        from platformdirs import user_cache_dir
     except ImportError:
         raise ImportError(
             "remembering measured times needs platformdirs: pip install 'convkern[tune]', "
             f"or name a folder in the environment variable {VARIABLE} (off: remember nothing after the process)"
         ) from None
-    return Path(user_cache_path("convkern", appauthor=False))
+    return str(user_cache_dir("convkern", appauthor=False))
 
 
 def cpu() -> dict[str, Any]:
@@ -77,13 +74,15 @@ def cpu() -> dict[str, Any]:
     return {**info, "features": list(info["features"])}
 
 
-def file_in(place: Path) -> Path:
+def file_in(place: str) -> str:
     """Path of this CPU's file in a folder; its name tells a person which CPU, and another format is another file."""
+    import zlib
+
     model = re.sub(r"[^a-z0-9]+", "-", cpu()["model"].lower()).strip("-")[:60] or "unknown"
-    return place / f"{model}-{zlib.crc32(repr(cpu()).encode()):08x}.v{FORMAT}.json"
+    return os.path.join(place, f"{model}-{zlib.crc32(repr(cpu()).encode()):08x}.v{FORMAT}.json")
 
 
-def find() -> Path | None:
+def find() -> str | None:
     """Path of this CPU's file if there is one. platformdirs is imported only where it could lead to something."""
     if off() or not (os.environ.get(VARIABLE) or any(map(os.path.isdir, _usual_folders()))):
         return None
@@ -92,7 +91,7 @@ def find() -> Path | None:
     except ImportError:
         return None
     found = None if place is None else file_in(place)
-    return found if found is not None and found.is_file() else None
+    return found if found is not None and os.path.isfile(found) else None
 
 
 def _usual_folders() -> Iterator[str]:
@@ -105,7 +104,7 @@ def _usual_folders() -> Iterator[str]:
         yield os.path.expanduser("~/Library/Caches/convkern")
 
 
-def read(path: Path) -> Content:
+def read(path: str) -> Content:
     """The file's tables; empty with a warning where it cannot be read or is not this CPU's."""
     import json
 
@@ -148,7 +147,7 @@ def _is_table(table: Any) -> bool:
     )
 
 
-def write(place: Path, constants: Table, times: dict[str, Table]) -> Path:
+def write(place: str, constants: Table, times: dict[str, Table]) -> str:
     """Adds rows to this CPU's file in a folder, which is made if need be; returns its path.
 
     Rows of the same name are replaced. Beyond MAX_PROBLEMS those written longest ago go.
@@ -159,10 +158,11 @@ def write(place: Path, constants: Table, times: dict[str, Table]) -> Path:
         If the file cannot be written.
     """
     import json
+    import tempfile
 
-    place.mkdir(parents=True, exist_ok=True)
+    os.makedirs(place, exist_ok=True)
     path = file_in(place)
-    with _locked(path.with_suffix(".lock")):
+    with _locked(path + ".lock"):
         old = read(path)
         merged = dict(old.times)
         for key, rows in times.items():
@@ -175,7 +175,7 @@ def write(place: Path, constants: Table, times: dict[str, Table]) -> Path:
             "constants": dict(list({**kept_constants, **constants}.items())[-64:]),
             "times": _youngest(merged),
         }
-        handle, temporary = tempfile.mkstemp(prefix=path.name, suffix=".tmp", dir=place)
+        handle, temporary = tempfile.mkstemp(prefix=os.path.basename(path), suffix=".tmp", dir=place)
         try:
             with open(handle, "w", encoding="utf-8") as file:
                 json.dump(content, file, indent=1)
@@ -199,7 +199,7 @@ def _youngest(times: dict[str, Table]) -> dict[str, Table]:
 
 
 @contextmanager
-def _locked(path: Path) -> Iterator[None]:
+def _locked(path: str) -> Iterator[None]:
     """Keeps other processes out. Where files cannot be locked the last writer wins, with a whole file all the same."""
     try:
         import fcntl
@@ -212,9 +212,10 @@ def _locked(path: Path) -> Iterator[None]:
         yield  # closing unlocks
 
 
-def forget(place: Path) -> bool:
+def forget(place: str) -> bool:
     """Deletes this CPU's file in a folder; whether there was one."""
     path = file_in(place)
-    existed = path.exists()
-    path.unlink(missing_ok=True)
-    return existed
+    with suppress(FileNotFoundError):
+        os.unlink(path)
+        return True
+    return False

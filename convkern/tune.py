@@ -7,7 +7,6 @@ It knows which problems to measure and how to say what was found; measure has th
 
 import os
 from collections.abc import Iterator
-from pathlib import Path
 
 from . import _core, store
 from .algorithms import ALGORITHMS
@@ -88,11 +87,11 @@ def expand(problem: str | Spec) -> tuple[Spec, ...]:
     return specs
 
 
-def check_folder(cache: str | os.PathLike[str] | None) -> Path | None:
+def check_folder(cache: str | os.PathLike[str] | None) -> str | None:
     """The store's folder, made and found fit to be written before anything is measured; None if there is to be none."""
     place = store.folder(cache)
     if place is not None:
-        place.mkdir(parents=True, exist_ok=True)
+        os.makedirs(place, exist_ok=True)
         if not os.access(place, os.W_OK | os.X_OK):
             raise PermissionError(f"cache: {place} cannot be written")
     return place
@@ -122,12 +121,13 @@ def read_lines(path: str | os.PathLike[str]) -> list[str]:
         If the file cannot be read.
     """
     lines = []
-    for number, line in enumerate(Path(path).read_text(encoding="utf-8").splitlines(), 1):
-        body = line.partition("#")[0].strip()
-        if body and not body.startswith("["):
-            try:
-                expand(body)
-            except ValueError as error:
-                raise ValueError(f"{path}, line {number}: {error}") from None
-            lines.append(body)
+    with open(path, encoding="utf-8") as file:
+        for number, line in enumerate(file, 1):
+            body = line.partition("#")[0].strip()
+            if body and not body.startswith("["):
+                try:
+                    expand(body)
+                except ValueError as error:
+                    raise ValueError(f"{path}, line {number}: {error}") from None
+                lines.append(body)
     return lines
