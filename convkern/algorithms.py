@@ -20,11 +20,13 @@ class Algorithm:
 
     ``windowed``: every output depends on its own window alone (accuracy="strict" admits only these).
     ``oracle``: slow on purpose, chosen by name or when nothing else will do.
+    ``foreign_threads``: other threads than our pool's compute, and may keep cores busy for a while after a call.
     """
 
     name: str
     windowed = True
     oracle = False
+    foreign_threads = False
 
     def supports(self, spec: Spec) -> str | None:
         """None, or the reason why this algorithm cannot compute ``spec``."""
@@ -268,6 +270,7 @@ class Im2col(Algorithm):
     """Windows copied slice by slice into a bounded buffer, then SciPy's own BLAS."""
 
     name = "im2col"
+    foreign_threads = True
 
     def error(self, spec: Spec) -> float:
         return unit(spec) * (8 + 2 * math.sqrt(spec.terms))

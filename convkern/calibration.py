@@ -8,7 +8,7 @@ Everything else is the price of something that only a whole algorithm does. LAYE
 measured with every algorithm that serves it, in both layouts, as plans and as calls; the constants that are left are
 those with which the models fit the times best,
 
-    loss = mean over layers of  sum_a (best/t_a) huber(log(predicted_a/t_a)) + 2 log(t_chosen/best)
+    loss = mean over layers of  sum_a (best/t_a) huber(log(predicted_a/t_a)) + 8 log(t_chosen/best)
            + 0.01 sum_c log(c/c_table)^2
 
 so an algorithm counts the more the nearer it is to the best, a wrong choice counts by what it costs, and a constant
@@ -29,7 +29,7 @@ from . import _core
 from .algorithms import ALGORITHMS, BY_NAME
 from .config import Settings, config
 from .machine import FIXED, Machine, built_in, this_machine
-from .measure import NEVER, measure, operands, runner
+from .measure import NEVER, SETTLE, measure, operands, runner
 from .memory import Times, memory
 from .spec import Spec
 
@@ -64,7 +64,7 @@ LAYERS = {
         "f64 1,64,28x28->64 3x3 p1",
     ),
 }
-SWEEPS = 3  # over all layers; the least time of each counts
+SWEEPS = 6  # over all layers; the least time of each counts
 REACH = 20.0  # a constant further than this from the table is a bad measurement and not used
 
 
@@ -142,11 +142,17 @@ def calibrate(
     _core.set_isa(isa)  # of the loops; plans take theirs from the settings
     try:
         with config(threads=threads):
-            direct = measure_rates(isa, table, threads)
+            time.sleep(SETTLE)
+            wake()
+            first = measure_rates(isa, table, threads)
             samples = measure_layers(isa, sweeps)
+            time.sleep(SETTLE)
+            again = measure_rates(isa, table, threads)  # seconds later: whatever slowed the first may be over
+            shown = {n: (min if n in ("call", "fork") else max)(first[n], again[n]) for n in first}
     finally:
         _core.set_isa(outside)
-    measured = fit(replace(table, **direct), table, samples, threads)
+    rates: dict[str, Any] = shown
+    measured = fit(replace(table, **rates), table, [name for name in names() if name not in shown], samples, threads)
     used = replace(
         before,
         **{n: getattr(measured, n) for n in names() if 1 / REACH < getattr(measured, n) / getattr(table, n) < REACH},
@@ -155,7 +161,7 @@ def calibrate(
     return Calibration(table, before, measured, used, samples, threads, time.perf_counter() - start)
 
 
-def measure_rates(isa: str, table: Machine, threads: int) -> dict[str, Any]:
+def measure_rates(isa: str, table: Machine, threads: int) -> dict[str, float]:
     """The constants that a loop shows by itself, for one core while all threads work."""
     far = min(max(4 * table.l3, 64 << 20), 512 << 20)
     near = int(min(math.sqrt(table.l2 * table.l3), table.l3 / 2)) if table.l3 > 2 * table.l2 else table.l2
@@ -168,9 +174,16 @@ def measure_rates(isa: str, table: Machine, threads: int) -> dict[str, Any]:
         "l3_rate": copied(max(near, threads * table.l2)) / threads,
         "memory_rate": copied(far) / threads,
         "call": tiny_call(isa),
-        "fork": max(forking(), 0.1e-6) if threads > 1 else table.fork,
+        "fork": max(forking(), table.fork / 10) if threads > 1 else table.fork,
         "reference_flops": plain,
     }
+
+
+def wake(seconds: float = 0.3) -> None:
+    """Lets the workers start, find a core each and reach its speed."""
+    until = time.perf_counter() + seconds
+    while time.perf_counter() < until:
+        peak()
 
 
 def least(run: Callable[[], object], samples: int = 9, seconds: float = 1e-3) -> float:
@@ -238,12 +251,15 @@ def measure_layers(isa: str, sweeps: int, layers: Iterable[str] | None = None) -
         for planned in ((False,) if spec.direction == "grad_weight" else (True, False))
     ]
     found: list[Times] = [{} for _ in problems]
-    for _ in range(sweeps):
-        for (spec, planned), best in zip(problems, found, strict=True):
-            serve = [a.name for a in ALGORITHMS if not a.oracle and a.supports(spec) is None]
-            for name, taken in measure(spec, serve, Settings(isa=isa), planned=planned, seconds=2e-3).items():
-                if taken < NEVER:
-                    best[name] = min(taken, best.get(name, math.inf))
+    for foreign in (False, True):  # threads of others that linger would slow the pool
+        for _ in range(max(1, sweeps // 3) if foreign else sweeps):
+            for (spec, planned), best in zip(problems, found, strict=True):
+                fit = [a for a in ALGORITHMS if not a.oracle and a.supports(spec) is None]
+                serve = [a.name for a in fit if a.foreign_threads == foreign]
+                times = measure(spec, serve, Settings(isa=isa), planned=planned, seconds=3e-3, settle=0)
+                for name, taken in times.items():
+                    if taken < NEVER:
+                        best[name] = min(taken, best.get(name, math.inf))
     return tuple(Sample(s, planned, times) for (s, planned), times in zip(problems, found, strict=True) if times)
 
 
@@ -260,21 +276,17 @@ def regrets(machine: Machine, samples: Iterable[Sample], threads: int) -> list[f
     return result
 
 
-def fit(start: Machine, table: Machine, samples: tuple[Sample, ...], threads: int) -> Machine:
-    """The constants that no loop shows, by the least loss: one after the other a little up or down, by ever less."""
-    shown = {"flops", "l2_rate", "l3_rate", "memory_rate", "call", "fork", "reference_flops"}
-    free = [name for name in names() if name not in shown]
-    cheap = {name: sum(sample.times.get(name, 0) < 3 * sample.best for sample in samples) for name in BY_NAME}
+def fit(start: Machine, table: Machine, free: list[str], samples: tuple[Sample, ...], threads: int) -> Machine:
+    """``start`` with its ``free`` constants at the least loss: one at a time a little up or down, by ever less."""
 
     def loss(machine: Machine) -> float:
         total = 0.0
         for sample in samples:
             costs = predict(machine, sample, threads)
             for name, taken in sample.times.items():
-                if cheap[name]:
-                    off = math.log(costs[name] / taken) / 0.2
-                    total += sample.best / taken * 0.2 * (math.sqrt(1 + off * off) - 1)
-            total += 2 * math.log(sample.times[min(costs, key=costs.__getitem__)] / sample.best)
+                off = math.log(costs[name] / taken) / 0.2
+                total += sample.best / taken * 0.2 * (math.sqrt(1 + off * off) - 1)
+            total += 8 * math.log(sample.times[min(costs, key=costs.__getitem__)] / sample.best)
         far = sum(math.log(getattr(machine, name) / getattr(table, name)) ** 2 for name in free)
         return total / max(1, len(samples)) + 0.01 * far
 
@@ -285,7 +297,7 @@ def fit(start: Machine, table: Machine, samples: tuple[Sample, ...], threads: in
             for name in free:
                 for factor in (step, 1 / step):
                     value = getattr(machine, name) * factor
-                    if name.endswith("efficiency") and value > 1:
+                    if name == "efficiency" and value > 1:  # SciPy's BLAS may use a better ISA than the one forced
                         continue
                     other = replace(machine, **{name: value})
                     if (cost := loss(other)) < best - 1e-6:

@@ -1,11 +1,12 @@
 """Times of algorithms for one problem, measured side by side in this process.
 
 Each algorithm gets the same arrays and a warm-up; then all take turns, so that a slow moment of the machine hits all of
-them, and the least time of each counts. It chooses nothing; ``first_use`` also remembers.
+them, and the least time of each counts. Those with threads of their own come last: BLAS's threads wait for more work
+for about a tenth of a second, on a core that others then lack. It chooses nothing; ``first_use`` also remembers.
 """
 
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection
 
 import numpy as np
 
@@ -19,6 +20,7 @@ from .problem import Shape, shape_of
 from .spec import Spec
 
 SAMPLE = 1e-4  # seconds a sample takes at least, so that reading the clock does not count
+SETTLE = 0.15  # seconds of quiet before the first sample: BLAS's threads have gone to sleep by then
 SECONDS = 0.05  # that an algorithm may take for its samples, the first three aside
 NEVER = 1e9
 HOPELESS = 3.0  # times the best: measured no further
@@ -27,12 +29,13 @@ _one_at_a_time = fork_safe_lock()
 
 def measure(
     spec: Spec,
-    names: Iterable[str],
+    names: Collection[str],
     settings: Settings = DEFAULTS,
     *,
     planned: bool,
     seconds: float = SECONDS,
     threads: int | None = None,
+    settle: float = SETTLE,
 ) -> Times:
     """Seconds that algorithms take for a problem; NEVER for those that cannot be prepared or run.
 
@@ -40,7 +43,7 @@ def measure(
     ----------
     spec : Spec
         Not empty.
-    names : iterable of str
+    names : collection of str
         Algorithms.
     settings : Settings
         ISA and workspace limit.
@@ -50,6 +53,8 @@ def measure(
         That each algorithm may take for its samples; the first three do not count.
     threads : int, optional
         Of the pool, meanwhile; by default the process's default number, with which choices are made.
+    settle : float
+        Seconds to wait first.
 
     Raises
     ------
@@ -63,35 +68,45 @@ def measure(
     ['direct', 'winograd4']
     """
     arrays = operands(spec)
-    threads = threads or _core.default_num_threads()
-    with config(threads=threads):
-        ready: dict[str, Callable[[], object]] = {}
-        best: Times = {}
-        for name in names:
-            try:
-                run = runner(name, spec, settings, planned, arrays)
-                run()
-            except (ValueError, ImportError):
-                best[name] = NEVER
-                continue
+    times: Times = {}
+    time.sleep(settle)
+    with config(threads=threads or _core.default_num_threads()):
+        for foreign in (False, True):
+            runs = {}
+            for name in names:
+                if BY_NAME[name].foreign_threads == foreign:
+                    try:
+                        runs[name] = runner(name, spec, settings, planned, arrays)
+                        runs[name]()
+                    except (ValueError, ImportError):
+                        runs.pop(name, None)
+                        times[name] = NEVER
+            times.update(take_turns(runs, seconds))
+    return times
+
+
+def take_turns(runs: dict[str, Callable[[], object]], seconds: float) -> Times:
+    """Least seconds of each run, warm already."""
+    best, repeats = {}, {}
+    for name, run in runs.items():
+        start = time.perf_counter()
+        run()
+        best[name] = time.perf_counter() - start
+        repeats[name] = max(1, round(SAMPLE / best[name]))
+    spent = dict.fromkeys(runs, 0.0)
+    for turn in range(50):
+        limit = HOPELESS * min(best.values(), default=0.0)
+        due = [n for n in runs if (turn < 3 or spent[n] < seconds) and (turn < 1 or best[n] <= limit)]
+        if not due:
+            break
+        for name in due:
+            run, count = runs[name], repeats[name]
             start = time.perf_counter()
-            run()
-            ready[name], best[name] = run, time.perf_counter() - start
-        repeats = {name: max(1, round(SAMPLE / best[name])) for name in ready}
-        spent = dict.fromkeys(ready, 0.0)
-        for turn in range(50):
-            limit = HOPELESS * min(best.values(), default=0.0)
-            due = [n for n in ready if (turn < 3 or spent[n] < seconds) and (turn < 1 or best[n] <= limit)]
-            if not due:
-                break
-            for name in due:
-                run, count = ready[name], repeats[name]
-                start = time.perf_counter()
-                for _ in range(count):
-                    run()
-                taken = time.perf_counter() - start
-                best[name] = min(best[name], taken / count)
-                spent[name] += taken
+            for _ in range(count):
+                run()
+            taken = time.perf_counter() - start
+            best[name] = min(best[name], taken / count)
+            spent[name] += taken
     return best
 
 

@@ -39,6 +39,9 @@ print(convkern.plan(x.shape, w, padding=1).algorithm)
 def place(tmp_path, monkeypatch):
     """An empty store, and a process that has not looked at it yet."""
     monkeypatch.setenv(store.VARIABLE, str(tmp_path))
+    monkeypatch.setattr(
+        measure.measure, "__kwdefaults__", {**measure.measure.__kwdefaults__, "settle": 0, "seconds": 0}
+    )
     memory.reset()
     yield str(tmp_path)
     memory.reset()
@@ -432,7 +435,7 @@ def test_every_kind_of_problem_can_be_measured(line):
         turned = replace(spec, direction=direction)
         serve = [a.name for a in ALGORITHMS if a.supports(turned) is None]
         for planned in (True, False):
-            times = measure.measure(turned, serve, planned=planned, seconds=0)
+            times = measure.measure(turned, serve, planned=planned, seconds=0, settle=0)
             assert set(times) == set(serve)
             assert all(0 < seconds < 1 for seconds in times.values())
 
@@ -448,13 +451,13 @@ def test_measuring_uses_the_default_threads_and_puts_back_the_others(monkeypatch
     monkeypatch.setattr(measure, "runner", spy)
     default = _core.default_num_threads()
     convkern.set_num_threads(default + 2)
-    measure.measure(SPEC, ["direct"], planned=True, seconds=0)
+    measure.measure(SPEC, ["direct"], planned=True, seconds=0, settle=0)
     assert seen == [default]
     assert convkern.get_num_threads() == default + 2
 
 
 def test_an_algorithm_that_cannot_be_run_is_never_chosen():
-    times = measure.measure(SPEC, ["depthwise", "direct"], planned=True, seconds=0)
+    times = measure.measure(SPEC, ["depthwise", "direct"], planned=True, seconds=0, settle=0)
     assert times["depthwise"] == measure.NEVER
     assert times["direct"] < 1
 
@@ -511,7 +514,7 @@ def sane(machine):
     for name in calibration.names():
         value = getattr(machine, name)
         assert 0 < value < math.inf, name
-        assert not name.endswith("efficiency") or value <= 1
+    assert machine.efficiency <= 1
     table = MACHINES[machine.isa]
     for line in ("1,64,56x56->64 3x3 p1", "1,3,224x224->64 7x7 s2 p3", "1,1024,14x14->256 1x1",
                  "nhwc 1,144,56x56->144 3x3 p1 s2 g144"):  # fmt: skip
@@ -564,7 +567,8 @@ def test_the_fit_finds_the_choices_of_another_machine(isa):
             times = {a.name: a.cost(spec, other, planned=True, threads=2) for a in serve}
             samples.append(calibration.Sample(spec, True, times))
     before = calibration.regrets(table, samples, 2)
-    found = calibration.fit(table, table, tuple(samples), 2)
+    free = [name for name in calibration.names() if getattr(other, name) != getattr(table, name)]
+    found = calibration.fit(table, table, free, tuple(samples), 2)
     after = calibration.regrets(found, samples, 2)
     assert sum(after) / len(after) < 1.005 < sum(before) / len(before)
     for name in ("transform_cycles", "tap_cycles", "efficiency"):
