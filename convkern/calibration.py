@@ -152,7 +152,9 @@ def calibrate(
     finally:
         _core.set_isa(outside)
     rates: dict[str, Any] = shown
-    measured = fit(replace(table, **rates), table, [name for name in names() if name not in shown], samples, threads)
+    free = [name for name in names() if name not in shown]
+    starts = [replace(machine, **rates) for machine in {table, before}]
+    measured = min((fit(start, table, free, samples, threads) for start in starts), key=lambda found: found[1])[0]
     used = replace(
         before,
         **{n: getattr(measured, n) for n in names() if 1 / REACH < getattr(measured, n) / getattr(table, n) < REACH},
@@ -276,8 +278,10 @@ def regrets(machine: Machine, samples: Iterable[Sample], threads: int) -> list[f
     return result
 
 
-def fit(start: Machine, table: Machine, free: list[str], samples: tuple[Sample, ...], threads: int) -> Machine:
-    """``start`` with its ``free`` constants at the least loss: one at a time a little up or down, by ever less."""
+def fit(
+    start: Machine, table: Machine, free: list[str], samples: tuple[Sample, ...], threads: int
+) -> tuple[Machine, float]:
+    """``start`` with its ``free`` constants at the least loss, and the loss: one at a time goes a little up or down."""
 
     def loss(machine: Machine) -> float:
         total = 0.0
@@ -305,4 +309,4 @@ def fit(start: Machine, table: Machine, free: list[str], samples: tuple[Sample, 
                         break
             if not moved:
                 break
-    return machine
+    return machine, best

@@ -141,7 +141,7 @@ class Memory:
         """Where the store is and what it holds for this CPU, in one line."""
         self.load()
         if self.path is None:
-            return f"nothing measured ({store.VARIABLE}=off)" if store.off() else "nothing measured"
+            return f"nothing remembered ({store.VARIABLE} is off)" if store.off() else "nothing remembered"
         count = sum(len(rows) for key, rows in self._times.items() if key.endswith(key_end()))
         isas = sorted({key.split(" ")[0] for key in self._constants if key.endswith(key_end())})
         calibrated = f"calibrated for {', '.join(isas)}" if isas else "not calibrated"

@@ -7,7 +7,6 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, settings
 
-os.environ["CONVKERN_CACHE"] = "off"  # before convkern is used: no test depends on what was measured on this machine
 sys.path.insert(0, str(Path(__file__).parent))  # oracle and problems are plain modules beside the tests
 
 COMMON = {"deadline": None, "suppress_health_check": [HealthCheck.too_slow, HealthCheck.data_too_large]}
