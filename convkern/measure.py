@@ -24,7 +24,7 @@ SETTLE = 0.15  # seconds of quiet before the first sample: BLAS's threads have g
 SECONDS = 0.05  # that an algorithm may take for its samples, the first three aside
 NEVER = 1e9
 HOPELESS = 3.0  # times the best: measured no further
-_one_at_a_time = fork_safe_lock()
+one_at_a_time = fork_safe_lock()
 
 
 def measure(
@@ -143,7 +143,7 @@ def runner(
 def first_use(spec: Spec, names: list[str], settings: Settings, *, planned: bool) -> Times:
     """Measured times of all these algorithms: remembered ones, or measured now and remembered."""
     isa = settings.isa or _core.get_isa()
-    with _one_at_a_time:  # whoever waits here for the same problem finds it measured
+    with one_at_a_time:  # whoever waits here for the same problem finds it measured
         known = memory.recall(isa, spec, planned=planned, tuning=True)
         if all(name in known for name in names):
             return known

@@ -125,17 +125,13 @@ class Memory:
     def _save(
         self, constants: store.Table, times: dict[str, store.Table], cache: str | os.PathLike[str] | None
     ) -> None:
-        place = store.folder(cache)
-        if place is None:
-            return
         try:
-            self.path = store.write(place, constants, times)
-        except OSError as error:
-            warnings.warn(
-                f"{place}: measured times cannot be written and end with this process ({error})",
-                RuntimeWarning,
-                stacklevel=3,
-            )
+            place = store.folder(cache)
+            if place is not None:
+                self.path = store.write(place, constants, times)
+        except (OSError, ImportError) as error:
+            message = f"measured times cannot be written and end with this process: {error}"
+            warnings.warn(message, RuntimeWarning, stacklevel=3)
 
     def describe(self) -> str:
         """Where the store is and what it holds for this CPU, in one line."""

@@ -12,7 +12,7 @@ from . import _core, store
 from .algorithms import ALGORITHMS
 from .config import current
 from .dispatch import Explanation, explain_spec, refusal
-from .measure import measure
+from .measure import measure, one_at_a_time
 from .memory import memory, row_name
 from .spec import LAYOUTS, Spec
 
@@ -104,8 +104,9 @@ def tune_spec(spec: Spec, cache: str | os.PathLike[str] | None = None) -> Iterat
     spec = spec.bare()
     names = [a.name for a in ALGORITHMS if not a.oracle and refusal(a, spec, settings) is None]
     modes = (False,) if spec.direction == "grad_weight" else (True, False)  # its operands are never packed before
-    rows = {row_name(spec, planned): measure(spec, names, settings, planned=planned) for planned in modes}
-    memory.remember(isa, {name: times for name, times in rows.items() if times}, explicit=True, cache=cache)
+    with one_at_a_time:
+        rows = {row_name(spec, planned): measure(spec, names, settings, planned=planned) for planned in modes}
+    memory.remember(isa, rows, explicit=True, cache=cache)
     for planned in modes:
         yield explain_spec(spec, settings._replace(algorithm="auto"), planned=planned)
 

@@ -58,11 +58,15 @@ def main(options: argparse.Namespace, out: TextIO | None = None) -> int:
     except (ValueError, OSError, ImportError) as error:
         print(f"convkern tune: {error}", file=sys.stderr)
         return 2
+    worst = 0
     if options.calibrate:
         from .calibration import calibrate
 
-        print(calibrate(cache=options.cache), file=out, flush=True)
-    worst = 0
+        try:
+            print(calibrate(cache=options.cache), file=out, flush=True)
+        except MemoryError:
+            print("convkern tune: not enough memory to calibrate", file=sys.stderr)
+            worst = 1
     for spec in specs:
         try:
             for table in tune_spec(spec, options.cache):
