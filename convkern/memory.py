@@ -137,7 +137,12 @@ class Memory:
         """Where the store is and what it holds for this CPU, in one line."""
         self.load()
         if self.path is None:
-            return f"nothing remembered ({store.VARIABLE} is off)" if store.off() else "nothing remembered"
+            try:
+                place = store.folder()
+            except ImportError:
+                return "nothing remembered; keeping a file needs platformdirs (the extra convkern[tune])"
+            where = f"{store.VARIABLE} is off" if place is None else f"python -m convkern tune writes to {place}"
+            return f"nothing remembered; {where}"
         count = sum(len(rows) for key, rows in self._times.items() if key.endswith(key_end()))
         isas = sorted({key.split(" ")[0] for key in self._constants if key.endswith(key_end())})
         calibrated = f"calibrated for {', '.join(isas)}" if isas else "not calibrated"

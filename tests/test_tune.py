@@ -13,11 +13,15 @@ from dataclasses import replace
 import numpy as np
 import problems
 import pytest
+from hypothesis import assume, given, settings
+from hypothesis import strategies as st
 from scripts import finish, run, start
+from strategies import specs
 
 import convkern
 from convkern import _core, calibration, dispatch, measure, store, tune_command
 from convkern.algorithms import ALGORITHMS, BY_NAME, Algorithm
+from convkern.config import Settings
 from convkern.dispatch import choose, explain_spec
 from convkern.machine import FIXED, MACHINES, built_in, this_machine
 from convkern.memory import memory, row_name
@@ -295,6 +299,23 @@ def test_an_algorithm_that_was_not_measured_counts_with_its_prediction(place):
 def test_the_reference_is_not_chosen_for_a_good_time(place):
     keep(place, {"reference": 1e-9, "direct": 1.0})
     assert plan().algorithm != "reference"
+
+
+@settings(max_examples=60)
+@given(
+    specs(),
+    st.dictionaries(st.sampled_from(list(BY_NAME)), st.floats(1e-9, 1e3)),
+    st.sampled_from(["default", "strict"]),
+    st.sampled_from([None, 0, 100_000]),
+)
+def test_the_choice_is_the_least_time_that_the_limits_allow(spec, times, accuracy, limit):
+    machine, limits = MACHINES["avx2"], Settings(accuracy=accuracy, max_workspace=limit)
+    fit = {a.name: a for a in ALGORITHMS if dispatch.refusal(a, spec, limits) is None}
+    assume(fit)
+    name = choose(spec, limits, machine=machine, planned=True, threads=2, measured=times)
+    fast = {n: times.get(n) or a.cost(spec, machine, planned=True, threads=2) for n, a in fit.items() if not a.oracle}
+    assert name in fit
+    assert name == "reference" if not fast else fast[name] == min(fast.values())
 
 
 # A process's choices
