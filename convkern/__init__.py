@@ -12,6 +12,7 @@ from .gradients import conv_grad_bias, conv_grad_input, conv_grad_weight
 from .plan import Plan
 from .planning import explain, plan
 from .spec import Spec
+from .tune import tune
 
 __all__ = [
     "Explanation",
@@ -33,6 +34,7 @@ __all__ = [
     "plan",
     "set_num_threads",
     "show_config",
+    "tune",
 ]
 
 if "threadpoolctl" in sys.modules:

@@ -1,4 +1,4 @@
-"""The command line: python -m convkern info | explain DESCRIPTOR | demo [PHOTO].
+"""The command line: python -m convkern info | explain DESCRIPTOR | tune [SPEC|FILE ...] | demo [PHOTO].
 
 Wrong input ends with one line on standard error and exit code 2. It knows the arguments; the work is elsewhere.
 """
@@ -29,6 +29,10 @@ def parser() -> argparse.ArgumentParser:
     explain.add_argument("descriptor", nargs="+", help=f'for example "{EXAMPLE}"; quote it, because of the >')
     explain.add_argument("--planned", action="store_true", help="leave packing the weights out, as in a prepared plan")
 
+    from convkern import tune_command
+
+    tune_command.add_arguments(commands)
+
     demo = commands.add_parser(
         "demo",
         help="filter a photograph, time every step against SciPy and check that it equals SciPy's result",
@@ -53,6 +57,10 @@ def main(arguments: list[str] | None = None) -> int:
         from convkern.demo import main as demo
 
         return demo(options.photo, options.output, options.max_side)
+    if options.command == "tune":
+        from convkern import tune_command
+
+        return tune_command.main(options)
     if options.command == "info":
         import convkern
 

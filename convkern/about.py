@@ -9,6 +9,7 @@ from . import _core
 from ._version import __version__
 from .config import get_num_threads
 from .dispatch import format_bytes
+from .memory import memory
 
 
 def show_config() -> None:
@@ -34,6 +35,7 @@ def describe_config() -> str:
         "isa": f"{_core.get_isa()} (supported: {', '.join(_core.supported_isas())})",
         "threads": f"{get_num_threads()} (default: {_core.default_num_threads()})",
         "algorithms": ", ".join(_core.algorithms()),
+        "tuning": memory.describe(),
         "cpu": f"{info['model']} ({', '.join(info['features'])})",
         "caches": ", ".join(f"{name} {size}" for name, size in sizes.items()),
         "python": f"{platform.python_version()} on {platform.system()} {platform.machine()}",

@@ -22,11 +22,13 @@ class Algorithm:
 
     ``windowed``: every output depends on its own window alone (accuracy="strict" admits only these).
     ``oracle``: slow on purpose, chosen by name or when nothing else will do.
+    ``foreign_threads``: other threads than our pool's compute, and may keep cores busy for a while after a call.
     """
 
     name: str
     windowed = True
     oracle = False
+    foreign_threads = False
 
     def supports(self, spec: Spec) -> str | None:
         """None, or the reason why this algorithm cannot compute ``spec``."""
@@ -91,6 +93,15 @@ def products(spec: Spec) -> tuple[int, int, int]:
     return ci * math.prod(spec.kernel), co, pixels
 
 
+def line(spec: Spec) -> int:
+    """Rows of the products that lie side by side in memory: a line of pixels, all of them where windows are pixels."""
+    if spec.direction == "grad_weight":
+        return spec.kernel[-1]
+    target = spec.output if spec.direction == "forward" else spec.input
+    single = max(*spec.kernel, *spec.stride) == 1 and not any(map(any, spec.padding))
+    return math.prod(target) if single else target[-1]
+
+
 def lane_use(size: int, width: int) -> float:
     """Share of the vector lanes that hold wanted elements when ``size`` is cut into vectors of ``width``."""
     return size / (-(-size // width) * width) if size else 1.0
@@ -129,7 +140,7 @@ class Direct(Algorithm):
         lanes = machine.vector(spec.dtype)
         # Pixels on the vector side cost a transposed store, and pay only where channels leave most lanes idle.
         # With fewer than three rows of channels a tile then has too few sums under way to hide the latency of adding.
-        use = max(lane_use(columns, lanes), 0.15 * min(4, 1 + columns) * lane_use(rows, lanes))
+        use = max(lane_use(columns, lanes), 0.15 * min(4, 1 + columns) * lane_use(line(spec), lanes))
         # Every tile stores once per sum: about as long as eight of its multiply-add steps.
         efficiency = machine.efficiency * use * depth / (depth + 8)
         arithmetic = spec.flops / (machine.peak(spec.dtype) * max(efficiency, 1e-3))
@@ -355,6 +366,7 @@ class Im2col(Algorithm):
     """Windows copied slice by slice into a bounded buffer, then SciPy's own BLAS."""
 
     name = "im2col"
+    foreign_threads = True
 
     def error(self, spec: Spec) -> float:
         return unit(spec) * (8 + 2 * math.sqrt(spec.terms))

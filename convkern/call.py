@@ -13,6 +13,7 @@ import numpy as np
 from . import _core
 from .arrays import FloatArray, apart, as_arrays
 from .config import current
+from .memory import memory
 from .padding import frozen
 from .plan import lookup
 from .problem import Kind, Shape, operand_names
@@ -77,6 +78,7 @@ def call(
         accuracy,
         _core.get_isa(),
         current(),
+        memory.generation,
     )
     try:
         prepared = lookup(*key)

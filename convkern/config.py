@@ -7,13 +7,13 @@ on it.
 
 import operator
 import os
-import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Any, NamedTuple
 
-from . import _core
+from . import _core, store
+from .locks import fork_safe_lock
 
 ACCURACIES = ("default", "strict")
 DEFAULT_WORKSPACE = 32 << 20  # bytes an algorithm may use where no limit is set
@@ -27,6 +27,7 @@ class Settings(NamedTuple):
     accuracy: str = "default"
     isa: str | None = None
     max_workspace: int | None = None
+    tune: bool = False
 
     def merged(self, algorithm: str, accuracy: str, isa: str) -> "Settings":
         """These settings with a call's own arguments, which win unless they are the defaults, and the process's ISA."""
@@ -42,14 +43,6 @@ class Settings(NamedTuple):
 DEFAULTS: Settings = Settings()
 _settings: ContextVar[Settings] = ContextVar("convkern", default=DEFAULTS)
 current = _settings.get
-
-
-def fork_safe_lock() -> threading.Lock:
-    """A lock that no other thread holds in a forked child: fork waits for it."""
-    lock = threading.Lock()
-    if hasattr(os, "register_at_fork"):
-        os.register_at_fork(before=lock.acquire, after_in_parent=lock.release, after_in_child=lock.release)
-    return lock
 
 
 class _Threads:
@@ -86,6 +79,7 @@ def config(
     algorithm: str | None = None,
     accuracy: str | None = None,
     max_workspace: int | None = None,
+    tune: bool | None = None,
 ) -> Iterator[None]:
     """Settings for the calls and plans made inside a ``with`` block or a decorated function.
 
@@ -104,11 +98,17 @@ def config(
     max_workspace : int, optional
         Bytes an algorithm may use besides its arguments and its copy of the weights. Default 32 MB for algorithms
         that work in slices.
+    tune : bool, optional
+        Whether a call or a plan that meets a problem for the first time measures the algorithms that serve it within
+        these limits, takes the fastest and remembers the times: see :func:`tune`. A problem takes some tenths of a
+        second, once. Default False.
 
     Raises
     ------
     ValueError, TypeError
         Naming the setting, what it got and what it needs.
+    ImportError
+        With ``tune``, if the store's place is not known: neither platformdirs nor CONVKERN_CACHE is there.
 
     Examples
     --------
@@ -131,6 +131,12 @@ def config(
         settings = settings._replace(accuracy=accuracy)
     if max_workspace is not None:
         settings = settings._replace(max_workspace=check_integer("max_workspace", max_workspace, 0))
+    if tune is not None:
+        if type(tune) is not bool:
+            raise TypeError(f"tune: got {tune!r} ({type(tune).__name__}), needs True or False")
+        if tune:
+            store.folder()
+        settings = settings._replace(tune=tune)
     count = None if threads is None else check_integer("threads", threads, 1, MAX_THREADS)
     block = None if count is None else _threads.enter(count)
     token = _settings.set(settings)

@@ -1,6 +1,6 @@
-"""Which algorithm computes a Spec, and why: a pure function of the Spec, the settings and a Machine.
+"""Which algorithm computes a Spec, and why: a function of the Spec, the settings, a Machine and remembered times.
 
-    choice = the least predicted cost among the algorithms that support the Spec and keep the limits
+    choice = the least time, measured or else predicted, among the algorithms that support the Spec and keep the limits
 
 The number of threads counted with is the process's default, not the current one, so that a choice, and with it the
 bits of a result, does not depend on set_num_threads. It knows no algorithm by name.
@@ -12,6 +12,8 @@ from . import _core
 from .algorithms import ALGORITHMS, BY_NAME, Algorithm
 from .config import DEFAULTS, Settings
 from .machine import Machine, this_machine
+from .measure import first_use
+from .memory import Times, memory
 from .spec import Spec
 
 
@@ -25,6 +27,7 @@ class Row:
     workspace: int
     error: float
     chosen: bool
+    measured: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +45,8 @@ class Explanation:
         Whether packing the weights is left out of the times.
     rows : tuple of Row
         One for each algorithm: algorithm, reason (None if it can be used), seconds (predicted), workspace (bytes),
-        error (relative to max(abs(result))) and chosen.
+        error (relative to max(abs(result))), chosen and measured (seconds remembered from :func:`tune`, or None; they
+        go before predictions).
     """
 
     spec: Spec
@@ -64,21 +68,22 @@ class Explanation:
 
     def cells(self) -> list[tuple[str, ...]]:
         """The table as text, its header first."""
-        table: list[tuple[str, ...]] = [("", "algorithm", "predicted", "workspace", "error", "")]
+        tuned = any(row.measured is not None for row in self.rows)
+        table: list[tuple[str, ...]] = [("", "algorithm", "predicted", *["measured"] * tuned, "workspace", "error", "")]
         for row in self.rows:
-            if row.reason is None:
-                numbers = format_seconds(row.seconds), format_bytes(row.workspace), f"{row.error:.1e}"
-            else:
-                numbers = "-", "-", "-"
+            measured = [] if not tuned else ["-" if row.measured is None else format_seconds(row.measured)]
+            numbers = [format_seconds(row.seconds), *measured, format_bytes(row.workspace), f"{row.error:.1e}"]
+            if row.reason is not None:
+                numbers = ["-"] * len(numbers)
             table.append(("*" * row.chosen, row.algorithm, *numbers, row.reason or "chosen" * row.chosen))
         return table
 
     def __str__(self) -> str:
         table = self.cells()
-        widths = [max(len(line[column]) for line in table) for column in range(6)]
+        widths = [max(len(line[column]) for line in table) for column in range(len(table[0]))]
         lines = [self.heading]
         for mark, name, *numbers, remark in table:
-            aligned = [text.rjust(width) for text, width in zip(numbers, widths[2:5], strict=True)]
+            aligned = [text.rjust(width) for text, width in zip(numbers, widths[2:-1], strict=True)]
             lines.append("  ".join([mark.ljust(1), name.ljust(widths[1]), *aligned, remark]).rstrip())
         return "\n".join(lines)
 
@@ -99,6 +104,7 @@ def choose(
     machine: Machine | None = None,
     planned: bool = False,
     threads: int | None = None,
+    measured: Times | None = None,
 ) -> str:
     """Name of the algorithm for a problem.
 
@@ -113,6 +119,8 @@ def choose(
         Whether the weights are packed before the call.
     threads : int, optional
         By default the process's default number.
+    measured : dict of str to float, optional
+        Seconds of algorithms, which go before predictions; by default those remembered, none for a given ``machine``.
 
     Raises
     ------
@@ -130,15 +138,32 @@ def choose(
         if reason is not None:
             raise ValueError(f"algorithm: got {settings.algorithm!r}, which cannot compute {spec}: {reason}")
         return settings.algorithm
-    machine = machine or this_machine(settings.isa or _core.get_isa())
-    threads = threads or _core.default_num_threads()
     reasons = {algorithm.name: refusal(algorithm, spec, settings) for algorithm in ALGORITHMS}
     fit = [algorithm for algorithm in ALGORITHMS if reasons[algorithm.name] is None]
     if not fit:
         text = "; ".join(f"{name}: {reason}" for name, reason in reasons.items())
         raise ValueError(f"algorithm: none can compute {spec} within these limits ({text})")
-    best = min(fit, key=lambda a: (a.oracle, a.cost(spec, machine, planned=planned, threads=threads)))
-    return best.name
+    if measured is None:
+        measured = remembered(spec, settings, fit, planned) if machine is None else {}
+    machine = machine or this_machine(settings.isa or _core.get_isa())
+    threads = threads or _core.default_num_threads()
+
+    def seconds(algorithm: Algorithm) -> tuple[bool, float]:
+        known = measured.get(algorithm.name)
+        cost = algorithm.cost(spec, machine, planned=planned, threads=threads) if known is None else known
+        return algorithm.oracle, cost
+
+    return min(fit, key=seconds).name
+
+
+def remembered(spec: Spec, settings: Settings, fit: list[Algorithm], planned: bool) -> Times:
+    """Measured times of algorithms; with settings.tune of all those that fit, measured now if need be."""
+    times = memory.recall(settings.isa or _core.get_isa(), spec, planned=planned, tuning=settings.tune)
+    if settings.tune and not spec.empty:
+        names = [algorithm.name for algorithm in fit if not algorithm.oracle]
+        if len(names) > 1 and any(name not in times for name in names):
+            times = first_use(spec, names, settings, planned=planned)
+    return times
 
 
 def refusal(algorithm: Algorithm, spec: Spec, settings: Settings) -> str | None:
@@ -157,9 +182,10 @@ def refusal(algorithm: Algorithm, spec: Spec, settings: Settings) -> str | None:
 
 
 def explain_spec(spec: Spec, settings: Settings = DEFAULTS, *, planned: bool = False) -> Explanation:
-    """Every algorithm's row for a problem, with this machine's predictions."""
+    """Every algorithm's row for a problem, with this machine's predictions and remembered times."""
     isa, threads = settings.isa or _core.get_isa(), _core.default_num_threads()
     machine = this_machine(isa)
+    measured = memory.recall(isa, spec, planned=planned, tuning=settings.tune, look=True)
     reasons = {algorithm: refusal(algorithm, spec, settings) for algorithm in ALGORITHMS}
     workspaces = {}
     for algorithm in ALGORITHMS:
@@ -169,7 +195,7 @@ def explain_spec(spec: Spec, settings: Settings = DEFAULTS, *, planned: bool = F
             except ValueError as error:
                 reasons[algorithm] = str(error)
     try:
-        chosen = choose(spec, settings, machine=machine, planned=planned, threads=threads)
+        chosen = choose(spec, settings, machine=machine, planned=planned, threads=threads, measured=measured)
     except ValueError:
         chosen = None
     rows = tuple(
@@ -180,6 +206,7 @@ def explain_spec(spec: Spec, settings: Settings = DEFAULTS, *, planned: bool = F
             workspaces.get(algorithm, 0),
             algorithm.error(spec),
             algorithm.name == chosen,
+            measured.get(algorithm.name),
         )
         for algorithm in ALGORITHMS
     )

@@ -1,13 +1,19 @@
 """What the cost models know of a machine: a handful of constants per ISA, all in one table, and its cache sizes.
 
-The table holds typical values of one core; they steer choices between algorithms, so ratios between them matter
-more than their absolute size. Measure them with ``python -m bench``, which prints the FMA peak and the bandwidths.
+The table holds typical values of one core and is what an uncalibrated machine uses; they steer choices between
+algorithms, so ratios between them matter more than their absolute size. ``python -m convkern tune --calibrate``
+measures this machine's own, all but those in FIXED, and remembers them.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from functools import lru_cache
+from typing import Any
 
 from . import _core
+from .memory import memory
+
+# What no calibration changes: facts of the ISA and the CPU, a threshold of the pool's, a share set by what users do.
+FIXED = ("isa", "lanes", "l1", "l2", "l3", "serial", "blas_lookup")
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,8 +71,19 @@ MACHINES = {
 }
 
 
-@lru_cache(maxsize=16)
-def this_machine(isa: str) -> Machine:
+def built_in(isa: str) -> Machine:
     """The table's entry for an ISA with this machine's cache sizes."""
     machine, info = MACHINES[isa], _core.cpu_info()
     return replace(machine, l1=info["l1"] or machine.l1, l2=info["l2"] or machine.l2, l3=info["l3"] or machine.l2)
+
+
+def this_machine(isa: str) -> Machine:
+    """What was calibrated on this machine with an ISA, else the table's entry."""
+    return _calibrated(isa, memory.generation)
+
+
+@lru_cache(maxsize=16)
+def _calibrated(isa: str, generation: int) -> Machine:
+    known = {field.name for field in fields(Machine) if field.name not in FIXED}
+    constants: dict[str, Any] = {name: x for name, x in memory.constants(isa).items() if name in known}
+    return replace(built_in(isa), **constants)

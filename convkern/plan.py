@@ -156,8 +156,12 @@ def lookup(
     accuracy: str,
     isa: str,
     settings: Settings,
+    generation: int,
 ) -> Prepared:
-    """The prepared call for these arguments: the plan cache. ``isa`` is the process's; the settings may say another."""
+    """The prepared call for these arguments: the plan cache. ``isa`` is the process's; the settings may say another.
+
+    ``generation`` is that of the measured times the choice was made with.
+    """
     problem = describe(
         kind, rank, x_shape, dtype, weight_shape, stride, padding, output_padding, dilation, groups, padding_mode,
         layout, activation,

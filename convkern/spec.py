@@ -179,6 +179,13 @@ class Spec:
         padded = tuple(size + low + high for size, (low, high) in zip(self.input, self.padding, strict=True))
         return replace(self, input=padded, padding=((0, 0),) * len(padded), padding_mode="zeros")
 
+    def bare(self) -> "Spec":
+        """The Spec of the products alone: no bias, residual or limits, and no dilation of axes with a single tap."""
+        dilation = tuple(d if k > 1 else 1 for d, k in zip(self.dilation, self.kernel, strict=True))
+        if not (self.bias or self.residual) and self.clamp is None and dilation == self.dilation:
+            return self
+        return replace(self, bias=False, residual=False, clamp=None, dilation=dilation)
+
     @property
     def border_bytes(self) -> int:
         """Bytes of the padded gradient that has to be folded back, 0 where none is."""
