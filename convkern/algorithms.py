@@ -264,6 +264,27 @@ class Depthwise(Algorithm):
         return shared(seconds, machine, threads) + machine.call
 
 
+class Fft(Algorithm):
+    """Transforms of overlapping tiles, multiplied frequency by frequency; the larger the kernel, the more it saves."""
+
+    name = "fft"
+    windowed = False
+
+    def supports(self, spec: Spec) -> str | None:
+        if math.prod(spec.kernel) <= 1:
+            return "not for 1x1 kernels"
+        axes = zip(spec.kernel, spec.stride, spec.dilation, strict=True)
+        if spec.direction == "grad_input" and math.prod(min(k, s // math.gcd(s, d)) for k, s, d in axes) > 256:
+            return "the stride has too many phases"
+        return None
+
+    def error(self, spec: Spec) -> float:
+        return unit(spec) * (40 + 4 * math.sqrt(spec.terms))
+
+    def cost(self, spec: Spec, machine: Machine, *, planned: bool, threads: int) -> float:
+        return 1.0
+
+
 class Im2col(Algorithm):
     """Windows copied slice by slice into a bounded buffer, then SciPy's own BLAS."""
 
@@ -304,6 +325,7 @@ ALGORITHMS: tuple[Algorithm, ...] = tuple(
     for algorithm in (
         Winograd(4, growth=3),
         Winograd(2, growth=1),
+        Fft(),
         Plane(),
         Depthwise(),
         Direct(),

@@ -1,6 +1,7 @@
 // Fills one ISA's tables. An isa/NAME.cpp sets CK_ISA, CK_VECTOR_BYTES, CK_REGISTERS and CK_TILES(T), a list of
 // tile_shape<T, rows, vectors>() from narrow to wide, then includes this file; setup.py compiles it with NAME's flags.
 #include "kernels/depthwise.h"
+#include "kernels/fft.h"
 #include "kernels/pack.h"
 #include "kernels/tile.h"
 #include "kernels/winograd.h"
@@ -27,6 +28,7 @@ constexpr Kernels<T> make_kernels() {
   table.winograd[0] = {2, winograd_input<T, 2>, winograd_output<T, 2>, winograd_filter<T, 2>};
   table.winograd[1] = {4, winograd_input<T, 4>, winograd_output<T, 4>, winograd_filter<T, 4>};
   table.depthwise = depthwise<T>;
+  table.fft = fft_kernels<T>();
   table.peak = peak<T>;
   return table;
 }
