@@ -276,6 +276,14 @@ class Fft(Algorithm):
         axes = zip(spec.kernel, spec.stride, spec.dilation, strict=True)
         if spec.direction == "grad_input" and math.prod(min(k, s // math.gcd(s, d)) for k, s, d in axes) > 256:
             return "the stride has too many phases"
+        if len(spec.kernel) == 3:
+            taps, step = (spec.output, spec.stride) if spec.direction == "grad_weight" else (spec.kernel, spec.dilation)
+            if taps[0] * step[0] > 4096:
+                return "for kernels that span at most 4096 planes of a volume"
+        if spec.direction != "grad_weight":
+            pairs = spec.co * (spec.ci // spec.groups) * math.prod(spec.stride)
+            if pairs * max(1024, 8 * math.prod(spec.kernel)) * DTYPES[spec.dtype] > 512 << 20:
+                return "the kernel's spectra would take more than 512 MiB"
         return None
 
     def error(self, spec: Spec) -> float:

@@ -20,7 +20,7 @@ namespace {
 // Slot 6 holds the marks of redo.h.
 enum Slot { column_slot, stage_slot, spectra_slot, table_slot, weights_slot, kernel_slot };
 
-constexpr int64_t most_kernel_bytes = int64_t{256} << 20;  // of the kernel's spectra
+constexpr int64_t most_planes = 4096;  // that one output sums over, of axes that are not transformed
 
 // n numbers, element e from image index start + e * step; beyond the image by the padding mode.
 template <class T>
@@ -90,7 +90,8 @@ struct Run {
     const FftAxis::Tile ty = c.y.tile(at.tile / c.x.tiles()), tx = c.x.tile(at.tile % c.x.tiles());
     const FftAxis::Part ey = c.y.of(e / c.x.parts()), ex = c.x.of(e % c.x.parts());
     const auto needed = [](int64_t outs, int64_t taps) { return outs && taps ? outs + taps - 1 : 0; };
-    const int64_t count_y = needed(ty.count, ey.count), count_x = needed(tx.count, ex.count);
+    const int64_t count_y = std::min(needed(ty.count, ey.count), c.y.size);  // the rest, if any, is zeros
+    const int64_t count_x = std::min(needed(tx.count, ex.count), c.x.size);
     const int64_t start_y = ty.start + ey.offset, start_x = tx.start + ex.offset;
     const int64_t z = pad_index(p.pad_mode, at.z, p.axis[0].in);
     const int64_t line_y = c.one_line ? pad_index(p.pad_mode, at.y, p.axis[1].in) : 0;
@@ -415,17 +416,17 @@ class Fft final : public Algorithm {
   // Chooses the tiles; null, or why not.
   const char* prepare() {
     const ck_operands o = canonical_operands(spec_);
-    int64_t kernel = 0;
+    if (!transient() && least_fft_kernel(spec_, sizeof(T)) > most_fft_kernel)
+      return "the kernel's spectra would take more than 512 MiB";
     for (int64_t phase = 0; phase < phase_count(spec_); ++phase) {
       const Problem p = lower(spec_, o, phase);
-      FftCut cut = {true, 0, 0, FftAxis({1, 1, 1, 1, 1, 0}, 1, 1), FftAxis({1, 1, 1, 1, 1, 0}, 1, 1)};
+      const FftAxis alone({1, 1, 1, 1, 1, 0}, 1, 1, false);
+      FftCut cut = {true, 0, 0, alone, alone};
       if (!nothing(p)) {
-        if (!choose_cut(p, kernels_.lanes, sizeof(T), cpu_info().l2, spec_.max_workspace, &cut))
+        if (!choose_cut(p, kernels_.lanes, sizeof(T), cpu_info().l2, spec_.max_workspace, transient(),
+                        &cut))
           return "no tile fits into max_workspace";
-        const FftLayout one = layout(p, cut, 1);
-        if (!one.fits(spec_.max_workspace)) return "no tile fits into max_workspace";
-        if (!transient()) kernel += p.groups * one.kernel_bytes(one.images());
-        if (kernel > most_kernel_bytes) return "the kernel's spectra would take more than 256 MiB";
+        if (!layout(p, cut, 1).fits(spec_.max_workspace)) return "no tile fits into max_workspace";
       }
       cuts_.push_back(cut);
       tables_.push_back(nullptr);
@@ -535,8 +536,9 @@ class Fft final : public Algorithm {
       if (nothing(p)) continue;
       // Which axes lower() merges depends on strides; what the kernel was cut into does not.
       FftCut cut = cuts_[phase];
-      cut.x = FftAxis(p.axis[2], cut.x.size, cut.x.part);
-      if (!cut.one_line) cut.y = FftAxis(p.axis[1], cut.y.size, cut.y.part);
+      const bool zeros = p.pad_mode == CK_PAD_ZEROS;
+      cut.x = FftAxis(p.axis[2], cut.x.size, cut.x.part, zeros);
+      if (!cut.one_line) cut.y = FftAxis(p.axis[1], cut.y.size, cut.y.part, zeros);
       const FftLayout l = layout(p, cut, num_threads());
       f(Run<T>{spec_, o, kernels_, p, l, *tables_[phase], tainted, failed}, phase);
     }
@@ -556,6 +558,8 @@ template <class T>
 std::unique_ptr<Algorithm> make_fft(const ck_spec& spec, const Kernels<T>& kernels, const char** reason) {
   if (phase_count(spec) > 256) return *reason = "the stride has too many phases", nullptr;
   if (spec.kernel[0] * spec.kernel[1] * spec.kernel[2] <= 1) return *reason = "not for 1x1 kernels", nullptr;
+  const int64_t depth = spec.direction == CK_GRAD_WEIGHT ? spec.out[0] * spec.stride[0] : spec.kernel[0] * spec.dilation[0];
+  if (depth > most_planes) return *reason = "for kernels that span at most 4096 planes of a volume", nullptr;
   auto fft = std::make_unique<Fft<T>>(spec, kernels);
   if (const char* why = fft->prepare()) return *reason = why, nullptr;
   return fft;

@@ -6,7 +6,10 @@
 // Pure arithmetic, the same for any number of threads and samples but for what is held at a time.
 #pragma once
 
+#include <math.h>
+
 #include <numeric>
+#include <vector>
 
 #include "core/chunk.h"
 #include "kernels/table.h"
@@ -21,14 +24,20 @@ struct FftAxis {
   int64_t size;              // numbers of a tile
   int64_t part, outs;        // most taps and outputs of a tile: part + outs - 1 <= size
 
-  FftAxis(const Axis& a, int64_t numbers, int64_t taps)
+  FftAxis(const Axis& a, int64_t numbers, int64_t taps, bool zeros)
       : axis(a),
         phases(std::clamp<int64_t>(a.dilation / std::gcd(a.stride, a.dilation), 1, std::max<int64_t>(1, a.out))),
         residues(std::clamp<int64_t>(a.stride / std::gcd(a.stride, a.dilation), 1, std::max<int64_t>(1, a.taps))),
         step(a.stride / std::gcd(a.stride, a.dilation) * a.dilation),
         size(numbers),
         part(taps),
-        outs(numbers - taps + 1) {}
+        outs(numbers - taps + 1) {
+    // What a single tile has too much wraps around: zeros of the padding behind the image onto those before it.
+    if (!zeros || phases > 1 || residues > 1 || a.pad <= 0 || taps < most_taps()) return;
+    const int64_t needed = most_outs() + taps - 1, image = std::max<int64_t>(0, spread(a.in + a.pad, step));
+    const int64_t spare = std::min(spread(a.pad, step), needed - image);
+    if (needed > numbers && needed - spare <= numbers) outs = most_outs();
+  }
 
   static int64_t spread(int64_t whole, int64_t by) { return (whole + by - 1) / by; }
   int64_t out_step() const { return axis.dilation / std::gcd(axis.stride, axis.dilation); }
@@ -66,8 +75,8 @@ struct FftAxis {
 };
 
 // Lengths of the complex transforms: multiples of every vector, with factors 2, 3 and 5.
-inline constexpr int64_t fft_sizes[] = {16,  32,  48,  64,  80,  96,  128, 160, 192,  240,  256,
-                                        320, 384, 480, 512, 640, 768, 960, 1024, 1280, 1536, 2048};
+inline constexpr int64_t fft_sizes[] = {16,  32,  48,  64,  80,  96,  128, 144, 160,  192,  240,  256,  288,  320,  384,  400,
+                                        480, 512, 576, 640, 720, 768, 800, 960, 1024, 1152, 1280, 1536, 1600, 1920, 2048};
 
 // The tile of a problem. One line: x alone is transformed, as rows that follow each other.
 struct FftCut {
@@ -94,39 +103,78 @@ inline double fft_cycles(const Problem& p, const FftCut& cut, int lanes, int64_t
                     0.5 * pairs * (transform + 6));
 }
 
-// The cheapest tile whose block of at least one fits `most` bytes; false where there is none.
-inline bool choose_cut(const Problem& p, int lanes, int64_t element, int64_t l2, int64_t most, FftCut* best) {
-  const bool one_line = p.axis[1].taps == 1;
-  const Axis& ax = p.axis[2];
-  const Axis whole = {1, 1, 1, 1, 1, 0};
-  const Axis& ay = one_line ? whole : p.axis[1];
-  double least = HUGE_VAL;
-  // Taps of a part: all of them, or what leaves room for all outputs, or half.
-  const auto pieces = [](const Axis& a, int64_t n, int64_t (&piece)[3]) {
-    const FftAxis whole_axis(a, n, 1);
-    const int64_t taps = std::max<int64_t>(1, whole_axis.most_taps()), outs = whole_axis.most_outs();
-    int count = 0;
-    if (taps <= n) piece[count++] = taps;
-    if (taps > n / 2) piece[count++] = n / 2;
-    if (outs < n / 2 && n - outs + 1 < taps) piece[count++] = n - std::max<int64_t>(1, outs) + 1;
-    return count;
+// The largest spectra of a kernel that are kept, in bytes. What cannot stay below is refused, with the same bound here and
+// in algorithms.py: a tile that is twice as wide as its part of the kernel needs at most so much.
+inline constexpr int64_t most_fft_kernel = int64_t{512} << 20;
+inline double least_fft_kernel(const ck_spec& s, int64_t element) {
+  double taps = 1, pairs = static_cast<double>(s.co) * static_cast<double>(s.ci / s.groups);
+  for (const int64_t k : s.kernel) taps *= static_cast<double>(k);
+  for (const int64_t k : s.stride) pairs *= static_cast<double>(k);
+  return pairs * std::max(1024.0, 8 * taps) * static_cast<double>(element);
+}
+
+// Ways to transform one axis.
+struct FftWays {
+  struct Way {
+    int64_t n, size, part;  // complex length (0: none of its own), numbers, taps of a part
   };
-  for (const int64_t ny : fft_sizes)
-    for (const int64_t nx : fft_sizes) {
-      if (one_line && (nx < ny || nx > 4 * ny)) continue;
-      const int64_t size_x = one_line ? 2 * ny * nx : nx, size_y = one_line ? 1 : 2 * ny;
-      const int64_t unit = 2 * ny * (nx + 1) * element;
-      if (unit * (p.outputs + std::min<int64_t>(p.channels, 16)) > most / 2) continue;
-      int64_t piece_y[3], piece_x[3];
-      const int count_y = pieces(ay, size_y, piece_y), count_x = pieces(ax, size_x, piece_x);
-      for (int i = 0; i < count_y; ++i)
-        for (int j = 0; j < count_x; ++j) {
-          const FftCut cut = {one_line, ny, nx, FftAxis(ay, size_y, std::max<int64_t>(1, piece_y[i])),
-                              FftAxis(ax, size_x, piece_x[j])};
-          const double cycles = fft_cycles(p, cut, lanes, element, l2);
-          if (cycles < least) least = cycles, *best = cut;
-        }
+  std::vector<Way> ways;
+
+  // All parts of a kernel of `taps` taps that a tile of `size` numbers may serve, unless a shorter one does as well.
+  void add(const Axis& a, bool zeros, int64_t n, int64_t size) {
+    const FftAxis whole(a, size, 1, zeros);
+    const int64_t taps = std::max<int64_t>(1, whole.most_taps()), outs = std::max<int64_t>(1, whole.most_outs());
+    // All of them, half a tile, or what leaves room for all outputs.
+    for (const int64_t part : {taps <= size ? taps : 0, taps > size / 2 ? size / 2 : 0,
+                               outs < size / 2 && size - outs + 1 < taps ? size - outs + 1 : 0}) {
+      if (part < 1) continue;
+      const FftAxis way(a, size, part, zeros);
+      bool better = true;
+      for (const Way& other : ways) {
+        const FftAxis known(a, other.size, other.part, zeros);
+        better &= known.size > way.size || known.tiles() > way.tiles() || known.parts() > way.parts();
+      }
+      if (better) ways.push_back({n, size, part});
     }
+  }
+};
+
+// The cheapest tile of which a block and the kernel fit; false where there is none.
+inline bool choose_cut(const Problem& p, int lanes, int64_t element, int64_t l2, int64_t most, bool transient,
+                       FftCut* best) {
+  const bool one_line = p.axis[1].taps == 1, zeros = p.pad_mode == CK_PAD_ZEROS;
+  const Axis alone = {1, 1, 1, 1, 1, 0};
+  const Axis &ax = p.axis[2], &ay = one_line ? alone : p.axis[1];
+  double least = HUGE_VAL;
+  const auto consider = [&](int64_t ny, int64_t nx, const FftAxis& y, const FftAxis& x) {
+    const FftCut cut = {one_line, ny, nx, y, x};
+    const int64_t unit = 2 * ny * (nx + 1) * element;
+    if (unit * (p.outputs + std::min<int64_t>(p.channels, 16)) > most / 2) return;
+    const double pairs = static_cast<double>(p.groups * p.outputs * p.channels * cut.parts());
+    const double taps = static_cast<double>(p.axis[0].taps * (one_line ? p.axis[1].taps : 1));
+    if (!transient && pairs * taps * static_cast<double>(cut.numbers() * element) > most_fft_kernel) return;
+    const double cycles = fft_cycles(p, cut, lanes, element, l2);
+    if (cycles < least) least = cycles, *best = cut;
+  };
+  FftWays along_y, along_x;
+  if (one_line) {
+    const FftAxis y(alone, 1, 1, zeros);
+    for (const int64_t ny : fft_sizes)
+      for (const int64_t nx : fft_sizes)
+        if (nx >= ny && nx <= 2 * ny) {
+          along_x.ways.clear();
+          along_x.add(ax, zeros, nx, 2 * ny * nx);
+          for (const FftWays::Way& w : along_x.ways) consider(ny, nx, y, FftAxis(ax, w.size, w.part, zeros));
+        }
+    return least < HUGE_VAL;
+  }
+  for (const int64_t n : fft_sizes) {
+    along_y.add(ay, zeros, n, 2 * n);
+    along_x.add(ax, zeros, n, n);
+  }
+  for (const FftWays::Way& y : along_y.ways)
+    for (const FftWays::Way& x : along_x.ways)
+      consider(y.n, x.n, FftAxis(ay, y.size, y.part, zeros), FftAxis(ax, x.size, x.part, zeros));
   return least < HUGE_VAL;
 }
 

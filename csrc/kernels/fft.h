@@ -242,9 +242,26 @@ CK_INLINE void fft_tiles(const FftProduct<T>& job, int64_t point, const T* kerne
   if (t < job.tiles) fft_sums<T, 1, OUT>(job, job.tile + t * job.terms, point, kernel, result + t * job.result_tile);
 }
 
+// A single image and kernel: nothing to sum, so the frequencies are the loop.
+template <class T>
+CK_INLINE void fft_one(const FftProduct<T>& job, const T* image, T* result) {
+  constexpr int w = lanes<T>;
+  const T* kernel = job.kernel + job.first * job.kernel_point;
+  for (int64_t point = job.first; point < job.last; ++point, kernel += job.kernel_point) {
+    const Complex<T> x = {load<T>(image + point * 2 * w), load<T>(image + point * 2 * w + w)};
+    const Complex<T> y = times<T, false>(x, {load<T>(kernel), load<T>(kernel + w)});
+    store<T>(result + point * 2 * w, y.re);
+    store<T>(result + point * 2 * w + w, y.im);
+  }
+}
+
 template <class T>
 void fft_product(const FftProduct<T>& job) {
   constexpr int w = lanes<T>, most = CK_REGISTERS >= 32 ? 4 : 2;
+  if (job.outputs == 1 && job.terms == 1 && !job.add) {
+    for (int64_t t = 0; t < job.tiles; ++t) fft_one<T>(job, job.image + job.tile[t], job.result + t * job.result_tile);
+    return;
+  }
   for (int64_t point = job.first; point < job.last; ++point) {
     const T* kernel = job.kernel + point * job.kernel_point;
     T* result = job.result + point * 2 * w;
@@ -270,15 +287,23 @@ void fft_keep(const T* line, int64_t points, T scale, T* to, ptrdiff_t point) {
 // rows(i, j) += bias; whether all are finite.
 template <class T>
 bool fft_finish(T* rows, ptrdiff_t pitch, int64_t count, int64_t columns, T bias) {
-  constexpr int w = lanes<T>;
+  constexpr int w = lanes<T>, chains = 4;
   const Vector<T> b = splat<T>(bias);
-  Vector<T> nothing{};  // x - x: zero, but NaN for a NaN or an infinity
+  Vector<T> nothing[chains] = {};  // x - x: zero, but NaN for a NaN or an infinity
   T rest = 0;
   for (int64_t i = 0; i < count; ++i, rows += pitch) {
     int64_t j = 0;
+    for (; j + chains * w <= columns; j += chains * w) {
+      CK_UNROLL
+      for (int k = 0; k < chains; ++k) {
+        const Vector<T> x = load<T>(rows + j + k * w) + b;
+        nothing[k] += x - x;
+        store<T>(rows + j + k * w, x);
+      }
+    }
     for (; j + w <= columns; j += w) {
       const Vector<T> x = load<T>(rows + j) + b;
-      nothing += x - x;
+      nothing[0] += x - x;
       store<T>(rows + j, x);
     }
     for (; j < columns; ++j) {
@@ -286,8 +311,10 @@ bool fft_finish(T* rows, ptrdiff_t pitch, int64_t count, int64_t columns, T bias
       rest += rows[j] - rows[j];
     }
   }
+  CK_UNROLL
+  for (int k = 1; k < chains; ++k) nothing[0] += nothing[k];
   bool finite = rest == 0;
-  for (int l = 0; l < w; ++l) finite &= nothing[l] == 0;
+  for (int l = 0; l < w; ++l) finite &= nothing[0][l] == 0;
   return finite;
 }
 
