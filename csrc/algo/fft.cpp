@@ -416,8 +416,8 @@ class Fft final : public Algorithm {
   // Chooses the tiles; null, or why not.
   const char* prepare() {
     const ck_operands o = canonical_operands(spec_);
-    if (!transient() && least_fft_kernel(spec_, sizeof(T)) > most_fft_kernel)
-      return "the kernel's spectra would take more than 512 MiB";
+    if (!transient() && least_fft_kernel(spec_) > most_fft_kernel)
+      return "the kernel's spectra would take more than 2**27 numbers";
     for (int64_t phase = 0; phase < phase_count(spec_); ++phase) {
       const Problem p = lower(spec_, o, phase);
       const FftAxis alone({1, 1, 1, 1, 1, 0}, 1, 1, false);

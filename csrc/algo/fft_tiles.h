@@ -97,20 +97,20 @@ inline double fft_cycles(const Problem& p, const FftCut& cut, int lanes, int64_t
   const int64_t planes = p.axis[0].out * (cut.one_line ? p.axis[1].out : 1);
   const int64_t sums = p.axis[0].taps * (cut.one_line ? p.axis[1].taps : 1);
   double transform = 7 + 0.9 * log2(static_cast<double>(cut.numbers() / 2));
-  if (cut.numbers() * element > l2 / 2) transform += 4;
+  if (cut.numbers() * element > 3 * l2 / 4) transform += 6;
   const double pairs = images * outputs * static_cast<double>(sums);
   return vectors * (static_cast<double>(planes) * tiles * ((images + outputs) * transform + 1.4 * pairs) +
-                    0.5 * pairs * (transform + 6));
+                    0.5 * pairs * (transform + (pairs * vectors * 64 > static_cast<double>(l2) ? 14 : 6)));
 }
 
-// The largest spectra of a kernel that are kept, in bytes. What cannot stay below is refused, with the same bound here and
-// in algorithms.py: a tile that is twice as wide as its part of the kernel needs at most so much.
-inline constexpr int64_t most_fft_kernel = int64_t{512} << 20;
-inline double least_fft_kernel(const ck_spec& s, int64_t element) {
+// The largest spectra of a kernel that are kept, in numbers. What cannot stay below is refused, with the same bound here
+// and in algorithms.py: tiles that are twice as wide as their part of the kernel need at most so much.
+inline constexpr int64_t most_fft_kernel = int64_t{1} << 27;
+inline double least_fft_kernel(const ck_spec& s) {
   double taps = 1, pairs = static_cast<double>(s.co) * static_cast<double>(s.ci / s.groups);
   for (const int64_t k : s.kernel) taps *= static_cast<double>(k);
   for (const int64_t k : s.stride) pairs *= static_cast<double>(k);
-  return pairs * std::max(1024.0, 8 * taps) * static_cast<double>(element);
+  return pairs * std::max(1024.0, 8 * taps);
 }
 
 // Ways to transform one axis.
@@ -152,7 +152,7 @@ inline bool choose_cut(const Problem& p, int lanes, int64_t element, int64_t l2,
     if (unit * (p.outputs + std::min<int64_t>(p.channels, 16)) > most / 2) return;
     const double pairs = static_cast<double>(p.groups * p.outputs * p.channels * cut.parts());
     const double taps = static_cast<double>(p.axis[0].taps * (one_line ? p.axis[1].taps : 1));
-    if (!transient && pairs * taps * static_cast<double>(cut.numbers() * element) > most_fft_kernel) return;
+    if (!transient && pairs * taps * static_cast<double>(cut.numbers()) > most_fft_kernel) return;
     const double cycles = fft_cycles(p, cut, lanes, element, l2);
     if (cycles < least) least = cycles, *best = cut;
   };
