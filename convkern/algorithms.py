@@ -285,10 +285,13 @@ class Fft(Algorithm):
         axes = zip(spec.kernel, spec.stride, spec.dilation, strict=True)
         if spec.direction == "grad_input" and math.prod(min(k, s // math.gcd(s, d)) for k, s, d in axes) > 256:
             return "the stride has too many phases"
-        if len(spec.kernel) == 3:
-            taps, step = (spec.output, spec.stride) if spec.direction == "grad_weight" else (spec.kernel, spec.dilation)
-            if taps[0] * step[0] > 4096:
-                return "for kernels that span at most 4096 planes of a volume"
+        gradient, volume = spec.direction == "grad_weight", len(spec.kernel) == 3
+        depth = spec.output[0] if volume and gradient else 1
+        planes = depth * spec.stride[0] if gradient else spec.kernel[0] * spec.dilation[0]
+        if volume and planes > 2048:
+            return "for sums over at most 2048 planes of a volume"
+        if (spec.ci if spec.direction == "grad_input" else spec.co) // spec.groups * depth > 2048:
+            return "for at most 2048 outputs a group, times planes in a weight gradient"
         if spec.direction != "grad_weight":
             pairs = spec.co * (spec.ci // spec.groups) * math.prod(spec.stride)
             if pairs * max(1024, 8 * math.prod(spec.kernel)) > 1 << 27:
@@ -339,14 +342,16 @@ class Fft(Algorithm):
         for combined in itertools.product(*along):
             numbers, tiles, parts = (math.prod(column) for column in zip(*combined, strict=True))
             transform = machine.fft_cycles + machine.fft_pass_cycles * math.log2(numbers)
-            resident = numbers * DTYPES[spec.dtype] <= 0.75 * machine.l2
-            transform += 0.0 if resident else 6.0
             pairs = images * parts * outputs * sums
-            kernel = pairs * (transform + 6)
-            work = samples * tiles * repeats * ((images * parts + outputs) * transform + 1.4 * pairs)
+            tile, size = numbers * DTYPES[spec.dtype], spec.groups * pairs * numbers * DTYPES[spec.dtype]
+            if tile > 0.75 * machine.l2 or size > spec.groups * machine.l2:  # through L3
+                transform += 6
+            transform += lanes if flat[-1][2] != 1 or flat[-1][3] != 1 else 0  # pixels that do not lie together
+            kernel = pairs * (transform + 20)
+            work = samples * tiles * repeats * ((images * parts + outputs) * transform + 2 * pairs)
             seconds = numbers / lanes * (work + (0.0 if planned else kernel)) / machine.clock()
-            if (size := spec.groups * pairs * numbers * DTYPES[spec.dtype]) > machine.l2:
-                seconds += size / spec.groups / machine.rate(size)
+            if size > machine.l2:
+                seconds += (1 if planned else 2) * size / spec.groups / machine.rate(size)
             best = min(best, seconds)
         seconds = spec.groups * (best + machine.group)
         if spec.channels_last and spec.ci + spec.co > 2:  # channels side by side come apart in registers, groups do not

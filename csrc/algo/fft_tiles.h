@@ -97,10 +97,11 @@ inline double fft_cycles(const Problem& p, const FftCut& cut, int lanes, int64_t
   const int64_t planes = p.axis[0].out * (cut.one_line ? p.axis[1].out : 1);
   const int64_t sums = p.axis[0].taps * (cut.one_line ? p.axis[1].taps : 1);
   double transform = 7 + 0.9 * log2(static_cast<double>(cut.numbers() / 2));
-  if (cut.numbers() * element > 3 * l2 / 4) transform += 6;
   const double pairs = images * outputs * static_cast<double>(sums);
+  const bool streams = pairs * static_cast<double>(cut.numbers() * element) > static_cast<double>(l2);
+  if (streams || cut.numbers() * element > 3 * l2 / 4) transform += 6;
   return vectors * (static_cast<double>(planes) * tiles * ((images + outputs) * transform + 1.4 * pairs) +
-                    0.5 * pairs * (transform + (pairs * vectors * 64 > static_cast<double>(l2) ? 14 : 6)));
+                    0.5 * pairs * (transform + 8));
 }
 
 // The largest spectra of a kernel that are kept, in numbers. What cannot stay below is refused, with the same bound here
@@ -150,6 +151,10 @@ inline bool choose_cut(const Problem& p, int lanes, int64_t element, int64_t l2,
     const FftCut cut = {one_line, ny, nx, y, x};
     const int64_t unit = 2 * ny * (nx + 1) * element;
     if (unit * (p.outputs + std::min<int64_t>(p.channels, 16)) > most / 2) return;
+    // An image and its spectra of one output each way, and a kernel that is no weight.
+    int64_t span = (p.axis[0].taps - 1) * p.axis[0].dilation + 1, sums = p.axis[0].taps;
+    if (one_line) span *= (p.axis[1].taps - 1) * p.axis[1].dilation + 1, sums *= p.axis[1].taps;
+    if (unit * (span + p.outputs) + (transient ? p.outputs * sums * cut.numbers() * element : 0) > most / 8 * 7) return;
     const double pairs = static_cast<double>(p.groups * p.outputs * p.channels * cut.parts());
     const double taps = static_cast<double>(p.axis[0].taps * (one_line ? p.axis[1].taps : 1));
     if (!transient && pairs * taps * static_cast<double>(cut.numbers()) > most_fft_kernel) return;

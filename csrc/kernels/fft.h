@@ -284,31 +284,30 @@ void fft_keep(const T* line, int64_t points, T scale, T* to, ptrdiff_t point) {
   }
 }
 
-// rows(i, j) += bias; whether all are finite.
+// to(i, j) = clamp(rows(i, j) + bias), limits: lo and hi, or null; whether all are finite before the clamp.
 template <class T>
-bool fft_finish(T* rows, ptrdiff_t pitch, int64_t count, int64_t columns, T bias) {
+bool fft_finish(const T* rows, ptrdiff_t pitch, int64_t count, int64_t columns, T bias, T* to, ptrdiff_t to_pitch,
+                const T* limits) {
   constexpr int w = lanes<T>, chains = 4;
-  const Vector<T> b = splat<T>(bias);
+  const Vector<T> b = splat<T>(bias), lo = splat<T>(limits ? limits[0] : T(0)), hi = splat<T>(limits ? limits[1] : T(0));
   Vector<T> nothing[chains] = {};  // x - x: zero, but NaN for a NaN or an infinity
   T rest = 0;
-  for (int64_t i = 0; i < count; ++i, rows += pitch) {
+  for (int64_t i = 0; i < count; ++i, rows += pitch, to += to_pitch) {
+    const auto vector = [&](int64_t j, Vector<T>& sum) {
+      const Vector<T> x = load<T>(rows + j) + b;
+      sum += x - x;
+      store<T>(to + j, limits ? clamp<T>(x, lo, hi) : x);
+    };
     int64_t j = 0;
     for (; j + chains * w <= columns; j += chains * w) {
       CK_UNROLL
-      for (int k = 0; k < chains; ++k) {
-        const Vector<T> x = load<T>(rows + j + k * w) + b;
-        nothing[k] += x - x;
-        store<T>(rows + j + k * w, x);
-      }
+      for (int k = 0; k < chains; ++k) vector(j + k * w, nothing[k]);
     }
-    for (; j + w <= columns; j += w) {
-      const Vector<T> x = load<T>(rows + j) + b;
-      nothing[0] += x - x;
-      store<T>(rows + j, x);
-    }
+    for (; j + w <= columns; j += w) vector(j, nothing[0]);
     for (; j < columns; ++j) {
-      rows[j] += bias;
-      rest += rows[j] - rows[j];
+      const T x = rows[j] + bias;
+      rest += x - x;
+      to[j] = limits ? clamp<T>(x, limits[0], limits[1]) : x;
     }
   }
   CK_UNROLL

@@ -104,7 +104,8 @@ struct FftKernels {
   void (*gather)(const T* from, ptrdiff_t pitch, int64_t groups, T* column);
   void (*product)(const FftProduct<T>& job);
   void (*keep)(const T* line, int64_t points, T scale, T* to, ptrdiff_t point);
-  bool (*finish)(T* rows, ptrdiff_t pitch, int64_t count, int64_t columns, T bias);
+  bool (*finish)(const T* rows, ptrdiff_t pitch, int64_t count, int64_t columns, T bias, T* to, ptrdiff_t to_pitch,
+                 const T* limits);
 };
 
 template <class T>
