@@ -276,8 +276,8 @@ class Fft(Algorithm):
     windowed = False
 
     # Lengths of complex transforms, as in csrc/algo/fft_tiles.h.
-    SIZES = (16, 32, 48, 64, 80, 96, 128, 144, 160, 192, 240, 256, 288, 320, 384, 400, 480, 512, 576, 640, 720, 768, 800,
-             960, 1024, 1152, 1280, 1536, 1600, 1920, 2048)  # fmt: skip
+    SIZES = (16, 32, 48, 64, 80, 96, 128, 144, 160, 192, 240, 256, 288, 320, 384, 400, 480, 512, 576, 640, 720, 768,
+             800, 960, 1024, 1152, 1280, 1536, 1600, 1920, 2048)  # fmt: skip
 
     def supports(self, spec: Spec) -> str | None:
         if math.prod(spec.kernel) <= 1:
@@ -356,7 +356,9 @@ class Fft(Algorithm):
         seconds = spec.groups * (best + machine.group)
         if spec.channels_last and spec.ci + spec.co > 2:  # channels side by side come apart in registers, groups do not
             elements = spec.n * (spec.ci * math.prod(spec.input) + spec.co * math.prod(spec.output))
-            seconds += elements * (4.0 if spec.ci == spec.groups > 1 else 0.5) * machine.shuffle_cycles / machine.clock()
+            seconds += (
+                elements * (4.0 if spec.ci == spec.groups > 1 else 0.5) * machine.shuffle_cycles / machine.clock()
+            )
         return shared(max(seconds, moved(spec, machine)), machine, threads) + machine.call + 2e-6
 
 

@@ -1,7 +1,7 @@
 """Convolution by transforms: transform sizes, tile borders, large kernels, accuracy on hard data, memory.
 
-Outputs are compared with float64 sums, or with NumPy's transforms where plain loops would take too long. What is asserted of
-the error is relative to the tile that an output is computed in, not to the largest output.
+Outputs are compared with float64 sums, or with NumPy's transforms where plain loops would take too long. What is
+asserted of the error is relative to the tile that an output is computed in, not to the largest output.
 """
 
 from itertools import product
@@ -34,7 +34,9 @@ def planes(x, w, padding, isa=None, algorithm="fft", dtype="float32", **settings
     """Convolve one plane or line by the public function."""
     function = convkern.conv1d if x.ndim == 1 else convkern.conv2d
     with convkern.config(isa=isa):
-        y = function(x[None, None].astype(dtype), w[None, None].astype(dtype), padding=padding, algorithm=algorithm, **settings)
+        y = function(
+            x[None, None].astype(dtype), w[None, None].astype(dtype), padding=padding, algorithm=algorithm, **settings
+        )
     assert y.dtype == dtype
     return y[0, 0]
 

@@ -1,4 +1,5 @@
-// Convolution by transforms, in overlapping tiles (overlap-save): with X and W the transforms of a tile and of the kernel,
+// Convolution by transforms, in overlapping tiles (overlap-save): with X and W the transforms of a tile and of the
+// kernel,
 //   y = inverse( sum_k X_k conj(W_k) )      k: channels, taps of axes that are not transformed, parts of the kernel
 // A tile's columns are transformed with image columns in the lanes, its rows with column frequencies in the lanes;
 // between the two a vector of columns changes lanes in registers. The products keep the frequencies in the lanes, so
@@ -28,8 +29,7 @@ class Fft final : public Algorithm {
       const FftAxis alone({1, 1, 1, 1, 1, 0}, 1, 1, false);
       FftCut cut = {true, 0, 0, alone, alone};
       if (!nothing(p)) {
-        if (!choose_cut(p, kernels_.lanes, sizeof(T), cpu_info().l2, spec_.max_workspace, transient(),
-                        &cut))
+        if (!choose_cut(p, kernels_.lanes, sizeof(T), cpu_info().l2, spec_.max_workspace, transient(), &cut))
           return "no tile fits into max_workspace";
         if (!layout(p, cut, 1).fits(spec_.max_workspace)) return "no tile fits into max_workspace";
       }

@@ -1,7 +1,7 @@
-// One call of `fft` on one problem: what its tasks do, and how they are shared out. A block goes through three loops: columns
-// of the image tiles to spectra; rows, products and rows back, a group of column frequencies at a time; columns back to
-// outputs. Each is either shared by all threads, or done by the one that has the block (a loop inside a task runs on the
-// task's own thread), whatever layout.apart says; the bits are the same.
+// One call of `fft` on one problem: what its tasks do, and how they are shared out. A block goes through three loops:
+// columns of the image tiles to spectra; rows, products and rows back, a group of column frequencies at a time; columns
+// back to outputs. Each is either shared by all threads, or done by the one that has the block (a loop inside a task
+// runs on the task's own thread), whatever layout.apart says; the bits are the same.
 #pragma once
 
 #include <atomic>
@@ -53,8 +53,8 @@ struct FftRun {
   const FftCut& cut() const { return layout.cut; }
   void fail() const { failed->store(true, std::memory_order_relaxed); }
 
-  // The columns [x, x + n) of a tile as lines that lie together: f(offset of a line where the columns are stored side by
-  // side, row, first element along x, how many of it are there, how many it has). Whole rows of one line are one.
+  // The columns [x, x + n) of a tile as lines that lie together: f(offset of a line where the columns are stored side
+  // by side, row, first element along x, how many of it are there, how many it has). Whole rows of one line are one.
   template <class F>
   void each_row(int64_t count_y, int64_t count_x, int64_t x, int64_t n, F&& f) const {
     const FftCut& c = cut();
@@ -66,7 +66,8 @@ struct FftRun {
   }
 
   // The spectra of the columns [x, x + n) of a tile that lies at `source`, rows `pitch` apart.
-  void transform_columns(const T* source, ptrdiff_t pitch, int64_t x, int64_t n, T* to, ptrdiff_t group, T* column) const {
+  void transform_columns(const T* source, ptrdiff_t pitch, int64_t x, int64_t n, T* to, ptrdiff_t group,
+                         T* column) const {
     const int64_t w = kernels.lanes;
     for (int64_t v = 0; v < n; v += w) {
       kernels.fft.forward(tables.columns(), {source + v, pitch, cut().ny * pitch}, column);
@@ -80,7 +81,8 @@ struct FftRun {
     int64_t b, z, y, tile, image;
   };
   // Transforms the columns [x, x + n) of `run` channels from `at` on.
-  void transform_image(const T* image, const Unit& at, int64_t run, int64_t x, int64_t n, T* to, ptrdiff_t group) const {
+  void transform_image(const T* image, const Unit& at, int64_t run, int64_t x, int64_t n, T* to,
+                       ptrdiff_t group) const {
     const FftCut& c = cut();
     T* column = scratch_of<T>(column_slot, 2 * c.ny * kernels.lanes);
     T* staged = scratch_of<T>(stage_slot, run * layout.channel_pitch());
@@ -125,7 +127,8 @@ struct FftRun {
         lo = std::clamp<int64_t>(start < 0 ? ceil_div(-start, c.x.step) : 0, 0, count);
         hi = std::clamp<int64_t>(start < p.axis[2].in ? ceil_div(p.axis[2].in - start, c.x.step) : 0, lo, count);
         const T* there = from + (start + lo * c.x.step) * p.image.axis[2];
-        kernels.store(there, p.image.axis[2] * c.x.step, hi - lo, run, {row + lo, 1, pitch}, {nullptr, 0, 0}, false, 0, 0);
+        kernels.store(there, p.image.axis[2] * c.x.step, hi - lo, run, {row + lo, 1, pitch}, {nullptr, 0, 0}, false, 0,
+                      0);
       }
       for (int64_t i = 0; i < run; ++i) {
         T* line = row + i * pitch;
@@ -171,7 +174,8 @@ struct FftRun {
   // U for a range of the sum, terms [.., terms) of it, each output's `pitch` terms apart.
   void transform_kernel(const T* kernel, int64_t begin, int64_t end, T* u, int64_t pitch) const {
     const FftCut& c = cut();
-    const int64_t w = kernels.lanes, sums = layout.plane_taps(), terms = (end - begin) * sums, pairs = terms * p.outputs;
+    const int64_t w = kernels.lanes, sums = layout.plane_taps(), terms = (end - begin) * sums,
+                  pairs = terms * p.outputs;
     const int64_t unit_bytes = layout.unit() * layout.element;
     const int64_t most = std::clamp<int64_t>(cpu_info().l2 / 4 / unit_bytes, 1, ceil_div(pairs, layout.threads));
     const int64_t jobs = ceil_div(pairs, most), parts = ceil_div(c.nx, w);
@@ -198,7 +202,8 @@ struct FftRun {
       });
     });
   }
-  void kernel_columns(const T* kernel, int64_t begin, int64_t o, int64_t term, int64_t x, T* to, ptrdiff_t group) const {
+  void kernel_columns(const T* kernel, int64_t begin, int64_t o, int64_t term, int64_t x, T* to,
+                      ptrdiff_t group) const {
     const FftCut& c = cut();
     const int64_t w = kernels.lanes, sums = layout.plane_taps(), image = begin + term / sums, plane = term % sums;
     const int64_t lines = c.one_line ? p.axis[1].taps : 1, e = image / p.channels;
@@ -380,8 +385,8 @@ struct FftRun {
       at.start[2] += row / block.extent[3] % block.extent[2];
       at.start[1] += row / block.extent[3] / block.extent[2] % block.extent[1];
       at.start[0] += row / block.extent[3] / block.extent[2] / block.extent[1];
-      store_columns(g, at, o, std::min(run, outputs - o), x, std::min(columns, nx - x), sums + (row * outputs + o) * line,
-                    s_group);
+      store_columns(g, at, o, std::min(run, outputs - o), x, std::min(columns, nx - x),
+                    sums + (row * outputs + o) * line, s_group);
     });
     scratch_release(spectra_slot);
   }

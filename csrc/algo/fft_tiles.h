@@ -1,9 +1,9 @@
 // How a problem is cut into tiles that are transformed, and what a call holds at a time. Along a transformed axis
 //   image index = q s + t d - pad,   t = t' s/g + r,   q = q' d/g + rho,   g = gcd(s, d)
 //               = (q' + t') lcm(s, d) + rho s + r d - pad
-// which is a plain convolution of step 1 for every rho (outputs of its own) and r (one more term of the sum). Its taps t'
-// are cut into parts (terms, too), its outputs q' into tiles: a tile of N numbers serves N - part + 1 outputs.
-// Pure arithmetic, the same for any number of threads and samples but for what is held at a time.
+// which is a plain convolution of step 1 for every rho (outputs of its own) and r (one more term of the sum). Its taps
+// t' are cut into parts (terms, too), its outputs q' into tiles: a tile of N numbers serves N - part + 1 outputs. Pure
+// arithmetic, the same for any number of threads and samples but for what is held at a time.
 #pragma once
 
 #include <math.h>
@@ -75,8 +75,9 @@ struct FftAxis {
 };
 
 // Lengths of the complex transforms: multiples of every vector, with factors 2, 3 and 5.
-inline constexpr int64_t fft_sizes[] = {16,  32,  48,  64,  80,  96,  128, 144, 160,  192,  240,  256,  288,  320,  384,  400,
-                                        480, 512, 576, 640, 720, 768, 800, 960, 1024, 1152, 1280, 1536, 1600, 1920, 2048};
+inline constexpr int64_t fft_sizes[] = {16,  32,  48,   64,   80,   96,   128,  144,  160, 192, 240,
+                                        256, 288, 320,  384,  400,  480,  512,  576,  640, 720, 768,
+                                        800, 960, 1024, 1152, 1280, 1536, 1600, 1920, 2048};
 
 // The tile of a problem. One line: x alone is transformed, as rows that follow each other.
 struct FftCut {
@@ -104,8 +105,8 @@ inline double fft_cycles(const Problem& p, const FftCut& cut, int lanes, int64_t
                     0.5 * pairs * (transform + 8));
 }
 
-// The largest spectra of a kernel that are kept, in numbers. What cannot stay below is refused, with the same bound here
-// and in algorithms.py: tiles that are twice as wide as their part of the kernel need at most so much.
+// The largest spectra of a kernel that are kept, in numbers. What cannot stay below is refused, with the same bound
+// here and in algorithms.py: tiles that are twice as wide as their part of the kernel need at most so much.
 inline constexpr int64_t most_fft_kernel = int64_t{1} << 27;
 inline double least_fft_kernel(const ck_spec& s) {
   double taps = 1, pairs = static_cast<double>(s.co) * static_cast<double>(s.ci / s.groups);
@@ -192,20 +193,30 @@ struct FftLayout {
   int lanes;
   int64_t element, groups, line;  // line: elements of a unit in a group, padded against cache conflicts
   Region blocks;
-  bool apart;             // a thread does a block by itself; otherwise all share each block
-  bool in_place;          // results take their image's place
-  int64_t chunk, chunks;  // images (part, channel) a tile that are summed at a time
-  bool transient;         // the kernel is no weight: its spectra count as workspace
-  bool kernel_by_chunk;   // they are made chunk by chunk
-  int64_t columns;        // of a tile that a task of the column transform does
+  bool apart;                     // a thread does a block by itself; otherwise all share each block
+  bool in_place;                  // results take their image's place
+  int64_t chunk, chunks;          // images (part, channel) a tile that are summed at a time
+  bool transient;                 // the kernel is no weight: its spectra count as workspace
+  bool kernel_by_chunk;           // they are made chunk by chunk
+  int64_t columns;                // of a tile that a task of the column transform does
   int64_t image_run, result_run;  // channels side by side
   int threads;
 
   // threads: at most; limit: bytes. fits() says whether it was possible.
   FftLayout(const Problem& problem, const FftCut& tile, int width, int64_t bytes, int max_threads, int64_t limit,
             int64_t l2, bool transient_kernel)
-      : p(problem), cut(tile), lanes(width), element(bytes), groups(tile.ny / width), line((tile.nx + 1) * 2 * width),
-        blocks(all_outputs(problem, 1, 1)), apart(false), in_place(false), transient(transient_kernel), kernel_by_chunk(false), threads(max_threads) {
+      : p(problem),
+        cut(tile),
+        lanes(width),
+        element(bytes),
+        groups(tile.ny / width),
+        line((tile.nx + 1) * 2 * width),
+        blocks(all_outputs(problem, 1, 1)),
+        apart(false),
+        in_place(false),
+        transient(transient_kernel),
+        kernel_by_chunk(false),
+        threads(max_threads) {
     const int64_t samples = blocks.extent[0], z = std::max<int64_t>(1, p.axis[0].out);
     const int64_t y = cut.one_line ? std::max<int64_t>(1, p.axis[1].out) : 1;
     for (int d = 0; d < 4; ++d) blocks.extent[d] = (const int64_t[]){samples, z, y, cut.tiles()}[d];
@@ -227,8 +238,8 @@ struct FftLayout {
     apart = small && !kernel_by_chunk && (threads == 1 || many) && threads * one <= most;
     if (apart) most = std::min(most / threads, std::max(one, l2 / 2));
     if (!apart) shorten(most, [&] { return block_bytes(); });
-    // Planes first: neighbours read the same. Then tiles, then samples, so that the kernel's spectra serve more; one term
-    // gains nothing by that.
+    // Planes first: neighbours read the same. Then tiles, then samples, so that the kernel's spectra serve more; one
+    // term gains nothing by that.
     const int64_t enough = !apart ? INT64_MAX : terms(images()) * p.outputs == 1 ? 1 : 8;
     for (const int d : {1, 2, 3, 0}) {
       const bool shares = (d == 1 && p.axis[0].taps > 1) || (d == 2 && p.axis[1].taps > 1);
@@ -275,8 +286,7 @@ struct FftLayout {
     return (std::max(image_run, result_run) * channel_pitch() + 2 * cut.ny * lanes) * element;
   }
   int64_t workspace() const {
-    return (apart ? threads : 1) * block_bytes() + threads * task_bytes() +
-           (transient ? kernel_bytes(chunk) : 0);
+    return (apart ? threads : 1) * block_bytes() + threads * task_bytes() + (transient ? kernel_bytes(chunk) : 0);
   }
 };
 

@@ -1,6 +1,6 @@
 // For algorithms in which a NaN or an infinity would reach outputs whose window does not hold it: they notice one where
-// they store it, mark the sample, and have `direct` compute that sample anew. Other samples keep their bits. Of a weight
-// gradient, which has no samples, groups are marked and computed anew.
+// they store it, mark the sample, and have `direct` compute that sample anew. Other samples keep their bits. Of a
+// weight gradient, which has no samples, groups are marked and computed anew.
 #pragma once
 
 #include <atomic>

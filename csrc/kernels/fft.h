@@ -289,7 +289,8 @@ template <class T>
 bool fft_finish(const T* rows, ptrdiff_t pitch, int64_t count, int64_t columns, T bias, T* to, ptrdiff_t to_pitch,
                 const T* limits) {
   constexpr int w = lanes<T>, chains = 4;
-  const Vector<T> b = splat<T>(bias), lo = splat<T>(limits ? limits[0] : T(0)), hi = splat<T>(limits ? limits[1] : T(0));
+  const Vector<T> b = splat<T>(bias), lo = splat<T>(limits ? limits[0] : T(0)),
+                  hi = splat<T>(limits ? limits[1] : T(0));
   Vector<T> nothing[chains] = {};  // x - x: zero, but NaN for a NaN or an infinity
   T rest = 0;
   for (int64_t i = 0; i < count; ++i, rows += pitch, to += to_pitch) {
