@@ -75,6 +75,21 @@ struct FftRun {
     }
   }
 
+  // The rows of one unit in all groups, and back.
+  void transform_rows(T* unit, ptrdiff_t group) const {
+    for (int64_t g = 0; g < layout.groups; ++g, unit += group)
+      kernels.fft.forward(tables.rows(g), {unit, 2 * kernels.lanes, kernels.lanes}, unit);
+  }
+  void invert_rows(T* unit, ptrdiff_t group) const {
+    for (int64_t g = 0; g < layout.groups; ++g, unit += group)
+      kernels.fft.inverse(tables.rows(g), unit, {unit, 2 * kernels.lanes, kernels.lanes});
+  }
+  // Whether rows are done with the columns, a unit at a time while it is in the nearest cache. A single product does
+  // better with them.
+  bool rows_with_columns() const {
+    return layout.columns == cut().nx && layout.terms(layout.images()) * p.outputs > 1;
+  }
+
   // ---- image
 
   struct Unit {  // a line of V: sample, planes, tile, and which image of the sum
@@ -164,15 +179,17 @@ struct FftRun {
       for (int64_t j = i, most; j < last; j += most) {  // channels of one part
         at.image = begin + j;
         most = std::min(last - j, p.channels - at.image % p.channels);
-        transform_image(image, at, most, x, n, v + (unit * count + j) * layout.line, group);
+        T* to = v + (unit * count + j) * layout.line;
+        transform_image(image, at, most, x, n, to, group);
+        for (int64_t k = 0; rows_with_columns() && k < most; ++k) transform_rows(to + k * layout.line, group);
       }
     });
   }
 
   // ---- kernel
 
-  // U for a range of the sum, terms [.., terms) of it, each output's `pitch` terms apart.
-  void transform_kernel(const T* kernel, int64_t begin, int64_t end, T* u, int64_t pitch) const {
+  // U for a range of the sum.
+  void transform_kernel(const T* kernel, int64_t begin, int64_t end, T* u) const {
     const FftCut& c = cut();
     const int64_t w = kernels.lanes, sums = layout.plane_taps(), terms = (end - begin) * sums,
                   pairs = terms * p.outputs;
@@ -192,13 +209,14 @@ struct FftRun {
       });
       parallel_for(layout.groups, layout.threads, [&](int64_t g, int) {
         const FftLine<T> rows = tables.rows(g);
+        T* lines = spectra + g * group;
         for (int64_t pair = 0; pair < count; ++pair) {
-          T* line = spectra + g * group + pair * layout.line;
+          T* line = lines + pair * layout.line;
           kernels.fft.forward(rows, {line, 2 * w, w}, line);
-          const int64_t o = (first + pair) / terms, k = (first + pair) % terms;
-          kernels.fft.keep(line, c.nx, scale, u + ((g * c.nx * p.outputs + o) * pitch + k) * 2 * w,
-                           p.outputs * pitch * 2 * w);
         }
+        // All pairs of a frequency, which lie together in U, at a time.
+        for (int64_t x = 0; x < c.nx; ++x)
+          kernels.fft.keep(lines + x * 2 * w, layout.line, count, scale, u + ((g * c.nx + x) * pairs + first) * 2 * w);
       });
     });
   }
@@ -218,13 +236,14 @@ struct FftRun {
     T* column = scratch_of<T>(column_slot, 2 * c.ny * w);
     T* staged = scratch_of<T>(stage_slot, c.rows() * w);
     if (!column || !staged) return fail();
-    each_row(ey.count, ex.count, x, w, [&](int64_t offset, int64_t r, int64_t first, int64_t count, int64_t width) {
-      T* row = staged + offset;
-      const T* taps = from + (c.one_line ? 0 : r * c.y.tap_step() * p.kernel.axis[1]);
-      const ptrdiff_t step = c.x.tap_step() * p.kernel.axis[2];
-      for (int64_t j = 0; j < count; ++j) row[j] = taps[(first + j) * step];
-      if (count < width) memset(row + count, 0, (width - count) * sizeof(T));
-    });
+    memset(staged, 0, c.rows() * w * sizeof(T));
+    const ptrdiff_t step_y = c.y.tap_step() * p.kernel.axis[1], step_x = c.x.tap_step() * p.kernel.axis[2];
+    for (int64_t r = 0; r < (c.one_line ? c.rows() : ey.count); ++r) {
+      const int64_t first = c.one_line ? r * c.nx + x : x, count = std::min(ex.count - first, w);
+      if (count <= 0) break;
+      const T* taps = from + (c.one_line ? 0 : r * step_y) + first * step_x;
+      for (int64_t j = 0; j < count; ++j) staged[r * w + j] = taps[j * step_x];
+    }
     transform_columns(staged, w, x, w, to, group, column);
   }
 
@@ -326,12 +345,13 @@ struct FftRun {
       const int64_t begin = chunk * layout.chunk, end = std::min(begin + layout.chunk, images), count = end - begin;
       if (count <= 0) break;
       const int64_t terms = layout.terms(count), pitch = u ? layout.terms(images) : terms;
-      if (!u) transform_kernel(kernel, begin, end, own, pitch);
+      if (!u) transform_kernel(kernel, begin, end, own);
       transform_images(image, block, begin, end, v, v_group);
       fill_table(block, count, table);
+      const bool last = chunk + 1 == layout.chunks, done = rows_with_columns();
       const auto transform = [&](int64_t group, int64_t from, int64_t to) {
         const FftLine<T> rows = tables.rows(group);
-        for (int64_t i = from; i < to; ++i) {
+        for (int64_t i = from; !done && i < to; ++i) {
           T* at = v + group * v_group + i * line;
           kernels.fft.forward(rows, {at, 2 * w, w}, at);
         }
@@ -347,10 +367,9 @@ struct FftRun {
         job.add = chunk > 0;
         kernels.fft.product(job);
       };
-      const bool last = chunk + 1 == layout.chunks;
       const auto invert = [&](int64_t group, int64_t from, int64_t to) {
         const FftLine<T> rows = tables.rows(group);
-        for (int64_t i = from; last && i < to; ++i) {
+        for (int64_t i = from; last && !done && i < to; ++i) {
           T* at = sums + group * s_group + i * line;
           kernels.fft.inverse(rows, at, {at, 2 * w, w});
         }
@@ -371,9 +390,9 @@ struct FftRun {
           invert(group, 0, results);
         });
       } else {
-        share(lines, transform);
+        if (!done) share(lines, transform);
         share(nx, multiply);
-        if (last) share(results, invert);
+        if (!done && last) share(results, invert);
       }
     }
     const int64_t columns = layout.columns, parts = ceil_div(nx, columns), run = layout.result_run;
@@ -385,8 +404,10 @@ struct FftRun {
       at.start[2] += row / block.extent[3] % block.extent[2];
       at.start[1] += row / block.extent[3] / block.extent[2] % block.extent[1];
       at.start[0] += row / block.extent[3] / block.extent[2] / block.extent[1];
-      store_columns(g, at, o, std::min(run, outputs - o), x, std::min(columns, nx - x),
-                    sums + (row * outputs + o) * line, s_group);
+      const int64_t n = std::min(run, outputs - o);
+      T* from = sums + (row * outputs + o) * line;
+      for (int64_t k = 0; rows_with_columns() && k < n; ++k) invert_rows(from + k * line, s_group);
+      store_columns(g, at, o, n, x, std::min(columns, nx - x), from, s_group);
     });
     scratch_release(spectra_slot);
   }
@@ -406,8 +427,7 @@ struct FftRun {
     const int64_t images = layout.images();
     const bool many = p.groups >= 2 * layout.threads;
     parallel_for(p.groups, many ? layout.threads : 1, [&](int64_t g, int) {
-      transform_kernel(kernel + g * p.kernel.group, 0, images, u + g * layout.kernel_elements(images),
-                       layout.terms(images));
+      transform_kernel(kernel + g * p.kernel.group, 0, images, u + g * layout.kernel_elements(images));
     });
   }
 };

@@ -273,14 +273,14 @@ void fft_product(const FftProduct<T>& job) {
   }
 }
 
-// to[i] = scale conj(line[i]) for the points of a line, `point` apart.
+// to[i] = scale conj(from[i]), the numbers of `from` `step` apart.
 template <class T>
-void fft_keep(const T* line, int64_t points, T scale, T* to, ptrdiff_t point) {
+void fft_keep(const T* from, ptrdiff_t step, int64_t count, T scale, T* to) {
   constexpr int w = lanes<T>;
   const Vector<T> s = splat<T>(scale);
-  for (int64_t i = 0; i < points; ++i, line += 2 * w, to += point) {
-    store<T>(to, load<T>(line) * s);
-    store<T>(to + w, load<T>(line + w) * -s);
+  for (int64_t i = 0; i < count; ++i, from += step, to += 2 * w) {
+    store<T>(to, load<T>(from) * s);
+    store<T>(to + w, load<T>(from + w) * -s);
   }
 }
 

@@ -103,7 +103,7 @@ struct FftKernels {
   void (*scatter)(const T* column, int64_t groups, T* to, ptrdiff_t pitch);
   void (*gather)(const T* from, ptrdiff_t pitch, int64_t groups, T* column);
   void (*product)(const FftProduct<T>& job);
-  void (*keep)(const T* line, int64_t points, T scale, T* to, ptrdiff_t point);
+  void (*keep)(const T* from, ptrdiff_t step, int64_t count, T scale, T* to);
   bool (*finish)(const T* rows, ptrdiff_t pitch, int64_t count, int64_t columns, T bias, T* to, ptrdiff_t to_pitch,
                  const T* limits);
 };
