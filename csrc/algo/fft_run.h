@@ -18,24 +18,31 @@ namespace convkern {
 // Slot 6 holds the marks of redo.h.
 enum FftSlot { column_slot, stage_slot, spectra_slot, table_slot, weights_slot, kernel_slot };
 
-// n numbers, element e from image index start + e * step; beyond the image by the padding mode.
+// to[e] for n numbers: image index start + e * step, beyond the image by the padding mode.
 template <class T>
 void fill_line(const T* from, ptrdiff_t stride, const Axis& axis, int mode, int64_t start, int64_t step, int64_t n,
-               T* to, ptrdiff_t to_step) {
+               T* to) {
   const int64_t lo = std::clamp<int64_t>(start < 0 ? ceil_div(-start, step) : 0, 0, n);
   const int64_t hi = std::clamp<int64_t>(start < axis.in ? ceil_div(axis.in - start, step) : 0, lo, n);
-  const auto border = [&](int64_t e) {
-    const int64_t i = pad_index(mode, start + e * step, axis.in);
-    to[e * to_step] = i < 0 ? T(0) : from[i * stride];
+  const auto border = [&](int64_t begin, int64_t end) {
+    if (begin == end) return;
+    if (mode == CK_PAD_ZEROS) {
+      memset(to + begin, 0, (end - begin) * sizeof(T));
+      return;
+    }
+    for (int64_t e = begin; e < end; ++e) {
+      const int64_t i = pad_index(mode, start + e * step, axis.in);
+      to[e] = i < 0 ? T(0) : from[i * stride];
+    }
   };
-  for (int64_t e = 0; e < lo; ++e) border(e);
+  border(0, lo);
   const T* inside = from + (start + lo * step) * stride;
   const ptrdiff_t by = step * stride;
-  if (by == 1 && to_step == 1 && hi > lo)
+  if (by == 1 && hi > lo)
     memcpy(to + lo, inside, (hi - lo) * sizeof(T));
   else
-    for (int64_t e = lo; e < hi; ++e, inside += by) to[e * to_step] = *inside;
-  for (int64_t e = hi; e < n; ++e) border(e);
+    for (int64_t e = lo; e < hi; ++e, inside += by) to[e] = *inside;
+  border(hi, n);
 }
 
 // One call on one problem: everything the tasks share.
@@ -86,9 +93,7 @@ struct FftRun {
   }
   // Whether rows are done with the columns, a unit at a time while it is in the nearest cache. A single product does
   // better with them.
-  bool rows_with_columns() const {
-    return layout.columns == cut().nx && layout.terms(layout.images()) * p.outputs > 1;
-  }
+  bool rows_with_columns() const { return layout.columns == cut().nx && layout.terms(layout.images()) * p.outputs > 1; }
 
   // ---- image
 
@@ -148,10 +153,10 @@ struct FftRun {
       for (int64_t i = 0; i < run; ++i) {
         T* line = row + i * pitch;
         const T* channel_from = from + i * p.image.channel;
-        fill_line(channel_from, p.image.axis[2], p.axis[2], p.pad_mode, start, c.x.step, lo < hi ? lo : count, line, 1);
+        fill_line(channel_from, p.image.axis[2], p.axis[2], p.pad_mode, start, c.x.step, lo < hi ? lo : count, line);
         if (lo < hi)
           fill_line(channel_from, p.image.axis[2], p.axis[2], p.pad_mode, start + hi * c.x.step, c.x.step, count - hi,
-                    line + hi, 1);
+                    line + hi);
         if (count < width) memset(line + count, 0, (width - count) * sizeof(T));
       }
     });

@@ -224,7 +224,8 @@ struct FftLayout {
     image_run = p.image.channel == 1 && p.channels > 1 ? std::min<int64_t>(lanes, p.channels) : 1;
     result_run = p.result.output == 1 && p.outputs > 1 ? std::min<int64_t>(lanes, p.outputs) : 1;
     const int64_t column = cut.rows() * std::max(image_run, result_run) * element;
-    columns = std::clamp<int64_t>((int64_t{96} << 10) / column / lanes * lanes, lanes, cut.nx);
+    columns = std::clamp<int64_t>((int64_t{128} << 10) / column / lanes * lanes, lanes, cut.nx);
+    columns = round_up(ceil_div(cut.nx, ceil_div(cut.nx, columns)), lanes);
     chunk = images(), chunks = 1;
     in_place = terms(chunk) == 1 && p.outputs == 1 && p.axis[0].stride == 1 && (!cut.one_line || p.axis[1].stride == 1);
     const int64_t one = block_bytes(), kernel = kernel_bytes(chunk);
