@@ -37,6 +37,8 @@ class Machine:
     shuffle_cycles: float = 0.7  # to move one element between layouts
     tap_cycles: float = 1.0  # of the depthwise kernel, for each vector and tap
     line_cycles: float = 200.0  # of the depthwise kernel, to begin and end a line
+    fft_cycles: float = 9.0  # of a transform with all copies, for each vector of numbers, and
+    fft_pass_cycles: float = 1.2  # the same for each doubling of the numbers
     group: float = 1.5e-6  # seconds to set up one of many groups in the general kernel
     efficiency: float = 0.92  # share of the peak that the tiles reach over whole layers
     blas_efficiency: float = 0.80  # the same for SciPy's BLAS on slices

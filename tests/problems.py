@@ -18,7 +18,7 @@ from convkern.spec import Spec
 STATED = {algorithm.name: algorithm for algorithm in algorithms.ALGORITHMS}
 # These transform what they multiply, and are held to the error they state. All others, a new one included, are sums of
 # products and nothing else: on small integers they must be right to the last bit.
-INEXACT = frozenset({"winograd4", "winograd2"})
+INEXACT = frozenset({"winograd4", "winograd2", "fft"})
 DIRECTIONS = ("forward", "grad_input", "grad_weight")
 WORKSPACE = 32 << 20
 

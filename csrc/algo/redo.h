@@ -1,5 +1,6 @@
 // For algorithms in which a NaN or an infinity would reach outputs whose window does not hold it: they notice one where
-// they store it, mark the sample, and have `direct` compute that sample anew. Other samples keep their bits.
+// they store it, mark the sample, and have `direct` compute that sample anew. Other samples keep their bits. Of a
+// weight gradient, which has no samples, groups are marked and computed anew.
 #pragma once
 
 #include <atomic>
@@ -13,9 +14,16 @@ namespace convkern {
 template <class T>
 class Redo {
  public:
-  Redo(const ck_spec& spec, const Kernels<T>& kernels) : samples_(spec.n) {
+  Redo(const ck_spec& spec, const Kernels<T>& kernels) : samples_(spec.n), inputs_(0), outputs_(0) {
     ck_spec one = spec;
     one.n = 1;
+    if (spec.direction == CK_GRAD_WEIGHT) {
+      one.n = spec.n;
+      samples_ = spec.groups;
+      inputs_ = one.ci = spec.ci / spec.groups;
+      outputs_ = one.co = spec.co / spec.groups;
+      one.groups = 1;
+    }
     const char* reason;
     direct_ = make_direct<T>(one, kernels, &reason);
   }
@@ -35,8 +43,12 @@ class Redo {
     for (int64_t b = 0; b < samples_; ++b) {
       if (!marks[b].load()) continue;
       ck_operands one = o;
-      for (ck_array* array : {&one.image, &one.result, &one.residual})
-        if (array->data) array->data = static_cast<T*>(array->data) + b * array->stride[0];
+      const auto move = [&](ck_array& array, int64_t elements) {
+        if (array.data) array.data = static_cast<T*>(array.data) + b * elements;
+      };
+      move(one.image, outputs_ ? inputs_ * o.image.stride[1] : o.image.stride[0]);
+      if (outputs_) move(one.kernel, outputs_ * o.kernel.stride[1]);
+      for (ck_array* array : {&one.result, &one.residual}) move(*array, (outputs_ ? outputs_ : 1) * array->stride[0]);
       const ck_status status = direct_->run(one);
       if (status != CK_OK) return status;
     }
@@ -45,6 +57,7 @@ class Redo {
 
  private:
   int64_t samples_;
+  int64_t inputs_, outputs_;  // channels of a group of a weight gradient
   std::unique_ptr<Algorithm> direct_;
 };
 

@@ -1,6 +1,7 @@
 // Fills one ISA's tables. An isa/NAME.cpp sets CK_ISA, CK_VECTOR_BYTES, CK_REGISTERS and CK_TILES(T), a list of
 // tile_shape<T, rows, vectors>() from narrow to wide, then includes this file; setup.py compiles it with NAME's flags.
 #include "kernels/depthwise.h"
+#include "kernels/fft.h"
 #include "kernels/pack.h"
 #include "kernels/tile.h"
 #include "kernels/winograd.h"
@@ -34,6 +35,7 @@ constexpr Kernels<T> make_kernels() {
   static_assert(sizeof winograd == sizeof table.winograd);
   for (int i = 0; i < winograd_forms; ++i) table.winograd[i] = winograd[i];
   table.depthwise = depthwise<T>;
+  table.fft = fft_kernels<T>();
   table.peak = peak<T>;
   return table;
 }

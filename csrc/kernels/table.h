@@ -73,6 +73,44 @@ struct DepthwiseJob {
   T lo, hi;
 };
 
+// Transforms of vectors of lines; see kernels/fft.h. Strides in elements. A complex number is a pair of vectors.
+template <class T>
+struct FftView {
+  T* data;
+  ptrdiff_t step, imag;  // number j: real part at data + j * step, imaginary part `imag` further
+};
+inline constexpr int max_fft_passes = 12;
+template <class T>
+struct FftLine {
+  int64_t n;
+  int passes, radix[max_fft_passes];
+  bool per_lane;     // factors are vectors
+  const T* factors;  // n - 1 complex numbers in the order of the passes
+};
+// result[t][o][p] (+)= sum_k image[tile[t * terms + k]][p] kernel[p][o][k]   for points p, each 2 vectors
+template <class T>
+struct FftProduct {
+  int64_t first, last, tiles, outputs, terms;  // first <= p < last
+  const T* image;
+  const ptrdiff_t* tile;
+  const T* kernel;
+  ptrdiff_t kernel_point, kernel_output;
+  T* result;
+  ptrdiff_t result_tile, result_output;
+  bool add;  // to what is there
+};
+template <class T>
+struct FftKernels {
+  void (*forward)(const FftLine<T>& line, FftView<const T> from, T* work);
+  void (*inverse)(const FftLine<T>& line, T* work, FftView<T> to);
+  void (*scatter)(const T* column, int64_t groups, T* to, ptrdiff_t pitch);
+  void (*gather)(const T* from, ptrdiff_t pitch, int64_t groups, T* column);
+  void (*product)(const FftProduct<T>& job);
+  void (*keep)(const T* from, ptrdiff_t step, int64_t count, T scale, T* to);
+  bool (*finish)(const T* rows, ptrdiff_t pitch, int64_t count, int64_t columns, T bias, T* to, ptrdiff_t to_pitch,
+                 const T* limits);
+};
+
 template <class T>
 struct Kernels {
   const char* isa;
@@ -91,6 +129,8 @@ struct Kernels {
 
   // `count` outputs of a line, a vector of channels each.
   void (*depthwise)(const DepthwiseJob<T>& job, const T* x, T* out, int64_t count);
+
+  FftKernels<T> fft;
 
   // Does `iterations` rounds of independent multiply-adds in registers; returns the floating-point operations done.
   int64_t (*peak)(int64_t iterations);
