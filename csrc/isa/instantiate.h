@@ -1,6 +1,7 @@
 // Fills one ISA's tables. An isa/NAME.cpp sets CK_ISA, CK_VECTOR_BYTES, CK_REGISTERS and CK_TILES(T), a list of
 // tile_shape<T, rows, vectors>() from narrow to wide, then includes this file; setup.py compiles it with NAME's flags.
 #include "kernels/depthwise.h"
+#include "kernels/lines.h"
 #include "kernels/pack.h"
 #include "kernels/tile.h"
 #include "kernels/winograd.h"
@@ -40,6 +41,7 @@ constexpr Kernels<T> make_kernels() {
 
 const Kernels<float> kernels_float = make_kernels<float>();
 const Kernels<double> kernels_double = make_kernels<double>();
+const LineTable lines_table = make_lines();
 
 }  // namespace CK_ISA
 }  // namespace convkern
