@@ -62,9 +62,39 @@ def step_of(weights: Any, axis: int, mode: Any, origin: Any = 0) -> Pass:
     return Pass(axis, line.size, window_start(line.size, origin), mode_number(mode), line)
 
 
+def as_weights(weights: Any) -> Array:
+    """Weights as an array of numbers, complex ones in double precision."""
+    try:
+        line = np.asarray(weights)
+        return line.astype(np.complex128 if line.dtype.kind == "c" else np.float64)
+    except (TypeError, ValueError):
+        raise Handover(INVALID) from None
+
+
 def is_complex(array: Array) -> bool:
     """Whether an array is complex."""
-    return array.dtype.kind == "c"
+    return bool(array.dtype.kind == "c")
+
+
+def correlated(array: Array, weights: Array, turn: Callable[[Any], Pass], result: Array, cval: Any) -> Array:
+    """Correlate with real or complex weights, part by part as SciPy does; `turn` makes a pass of real weights."""
+    if not is_complex(weights):
+        return filtered("sum", array, [turn(weights)], result, cval)
+    if np.may_share_memory(array, result):
+        array = array.copy()
+    low, high = parts(cval)
+    first, second = turn(weights.real), turn(weights.imag)
+    if not is_complex(array):
+        if high:
+            raise Handover(INVALID)
+        filtered("sum", array, [first], result.real, low)
+        filtered("sum", array, [second], result.imag, low)
+        return result
+    filtered("sum", array, [first], result, complex(low, high))
+    spare = np.empty(array.shape, array.real.dtype)
+    result.real -= filtered("sum", array.imag, [second], spare, high)
+    result.imag += filtered("sum", array.real, [second], spare, low)
+    return result
 
 
 @drop_in
@@ -98,12 +128,10 @@ def correlate1d(
     >>> ndimage.correlate1d([2, 8, 0, 4, 1, 9, 9, 0], [1, 3])
     array([ 8, 26,  8, 12,  7, 28, 36,  9])
     """
-    array, line = as_input(input), np.asarray(weights)
+    array, line = as_input(input), as_weights(weights)
     axis = as_axis(axis, array.ndim)
-    if is_complex(line):
-        raise Handover("complex weights")
-    step = step_of(line, axis, mode, origin)
-    return filtered("sum", array, [step], as_output(output, array, complex_result=is_complex(array)), cval)
+    result = as_output(output, array, complex_result=is_complex(array) or is_complex(line))
+    return correlated(array, line.conj(), lambda real_: step_of(real_, axis, mode, origin), result, cval)
 
 
 @drop_in
@@ -137,12 +165,13 @@ def convolve1d(
     >>> ndimage.convolve1d([2, 8, 0, 4, 1, 9, 9, 0], [1, 3])
     array([14, 24,  4, 13, 12, 36, 27,  0])
     """
-    array, line = as_input(input), np.asarray(weights)
+    array, line = as_input(input), as_weights(weights)
     axis = as_axis(axis, array.ndim)
-    if is_complex(line) or line.ndim != 1:
-        raise Handover("complex weights" if line.ndim == 1 else INVALID)
-    step = step_of(line[::-1], axis, mode, -integer(origin) - (line.size % 2 == 0))
-    return filtered("sum", array, [step], as_output(output, array, complex_result=is_complex(array)), cval)
+    if line.ndim != 1:
+        raise Handover(INVALID)
+    shift = -integer(origin) - (line.size % 2 == 0)
+    result = as_output(output, array, complex_result=is_complex(array) or is_complex(line))
+    return correlated(array, line[::-1], lambda real_: step_of(real_, axis, mode, shift), result, cval)
 
 
 @functools.lru_cache(maxsize=64)

@@ -29,7 +29,9 @@ class Pass(NamedTuple):
     weights: Array | None = None
 
 
-def element_type(source: np.dtype[Any], target: np.dtype[Any], passes: Sequence[Pass], cval: float, single: bool = True) -> int:
+def element_type(
+    source: np.dtype[Any], target: np.dtype[Any], passes: Sequence[Pass], cval: float, single: bool = True
+) -> int:
     """Float32 where the arrays are of it, or where all that can occur are whole numbers exact in it; else float64."""
     if single and source == target == np.float32:
         return FLOAT32
@@ -73,6 +75,8 @@ def groups(passes: Sequence[Pass], shape: tuple[int, ...], fuse: bool) -> list[t
 
 def run(kind: str, array: Array, passes: Sequence[Pass], work: Array, cval: float) -> bool:
     """Filter `array` into `work`, contiguous and apart from it; False where an extreme met a NaN."""
+    if not array.size:
+        return True
     todo = groups(passes, array.shape, kind != "mean")
     single = array.dtype.newbyteorder("=") == np.float32
     spare = np.empty_like(work) if len(todo) > 1 else work
@@ -85,7 +89,7 @@ def run(kind: str, array: Array, passes: Sequence[Pass], work: Array, cval: floa
 
 
 def run_group(kind: str, array: Array, group: tuple[Pass, ...], target: Array, cval: float, single: bool) -> bool:
-    """One trip over the array: one pass, or two over neighbouring axes; `single`: float32 has been its dtype all along."""
+    """One trip over the array, with one pass or two over neighbouring axes; `single`: it was float32 from the start."""
     shape = array.shape
     first, last = min(step.axis for step in group), max(step.axis for step in group)
     before, inner = math.prod(shape[:first]), math.prod(shape[last + 1 :])

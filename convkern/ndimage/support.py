@@ -148,7 +148,7 @@ def as_output(output: Any, array: Array, *, complex_result: bool = False) -> Arr
             if (isinstance(output, str) and not issubclass(dtype.type, np.number)) or (
                 complex_result and dtype.kind != "c"
             ):
-                raise Handover(INVALID)
+                raise Handover("complex result, real output")
         else:
             raise Handover(INVALID)
         result = np.empty(array.shape, dtype)

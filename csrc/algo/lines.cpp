@@ -53,16 +53,14 @@ struct Run {
   const LineTable& table;
   LineOp across, along;
   const LineKernels& kernels;
-  int64_t element, width;  // bytes of an element; elements of a row
+  int64_t element, width;                      // bytes of an element; elements of a row
   void (*save)(const void*, void*, int64_t);   // null where the output is of the element type
   void (*again)(const void*, void*, int64_t);  // what was saved, loaded for the second filter
   bool (*has_nan)(const void*, int64_t);       // null where there is none to look for
   LineStage lines;
   std::atomic<bool>* nan;
 
-  const char* source(int64_t outer, int64_t y) const {
-    return job.from + outer * job.from_outer + y * job.from_y;
-  }
+  const char* source(int64_t outer, int64_t y) const { return job.from + outer * job.from_outer + y * job.from_y; }
   char* target(int64_t outer, int64_t y) const {
     return job.to + (outer * job.ny + y) * width * line_type_size(job.out);
   }
@@ -166,11 +164,13 @@ Parts cut(const LineJob& job, const Run& run, int threads) {
   if (job.across.size == 0) {
     const int64_t long_line = std::max<int64_t>(1, (int64_t{1} << 16) / (job.inner * run.element));
     if (!mean && job.nx > 2 * long_line) p.length = std::max(long_line, 2 * job.along.size);
-    p.height = std::max<int64_t>(1, std::min(ceil_div(lines, wanted), ceil_div(int64_t{1} << 18, run.width * run.element)));
+    p.height =
+        std::max<int64_t>(1, std::min(ceil_div(lines, wanted), ceil_div(int64_t{1} << 18, run.width * run.element)));
   } else {
     const bool both = job.along.size > 0;
     p.length = run.width;
-    if (!both) p.length = std::min<int64_t>(run.width, mean ? std::max<int64_t>(64, ceil_div(run.width, wanted)) : 4096);
+    if (!both)
+      p.length = std::min<int64_t>(run.width, mean ? std::max<int64_t>(64, ceil_div(run.width, wanted)) : 4096);
     if (!mean) {
       const int64_t room = cpu_info().l2 / 2 / (p.length * run.element) - job.across.size;
       p.height = std::max<int64_t>({room, job.across.size, 16});
@@ -213,7 +213,7 @@ ck_status run_lines(const LineJob& job, const char* isa) {
           *table,
           {},
           {},
-          extreme                  ? table->extreme[job.element]
+          extreme                 ? table->extreme[job.element]
           : job.kind == line_mean ? table->mean
                                   : table->correlate[kind],
           line_type_size(job.element),

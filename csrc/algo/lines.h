@@ -18,7 +18,7 @@ struct LineFilter {
 };
 
 struct LineJob {
-  int32_t kind;             // a LineKind
+  int32_t kind;              // a LineKind
   int32_t in, out, element;  // LineTypes; element: computed in. f32 or f64, for extremes the type of both arrays
   int64_t outer, ny, nx, inner;
   const char* from;

@@ -114,17 +114,15 @@ ck_status run(const TapJob& job, const LineTable& table) {
   const LineStage lines(table, job.in, job.element, job.mode, nx, 1, job.cval);
 
   const int64_t reach = window.high[0] - window.low[0];
-  const int64_t row_bytes = static_cast<int64_t>(window.planes.size()) * (nx + window.high[1] - window.low[1]) * lines.element;
+  const int64_t row_bytes =
+      static_cast<int64_t>(window.planes.size()) * (nx + window.high[1] - window.low[1]) * lines.element;
   const double work = static_cast<double>(planes * ny * nx) * static_cast<double>(job.taps + 4);
   const int threads = work < 200000 ? 1 : num_threads();
   int64_t height = std::max<int64_t>({cpu_info().l2 / 2 / std::max<int64_t>(1, row_bytes) - reach, reach / 2, 1});
   height = std::min({height, ny, std::max<int64_t>({ceil_div(planes * ny, 4 * threads), reach / 2, 1})});
-  const Run task{job,
-                 job.kind == line_sum ? table.correlate[kind] : table.extreme[job.element],
-                 lines,
-                 window,
-                 weights.data,
-                 job.out == job.element ? nullptr : table.save[kind][job.out],
+  const Run task{job,          job.kind == line_sum ? table.correlate[kind] : table.extreme[job.element],
+                 lines,        window,
+                 weights.data, job.out == job.element ? nullptr : table.save[kind][job.out],
                  height};
   std::atomic<bool> failed{false};
   const int64_t bands = ceil_div(ny, height);

@@ -47,8 +47,8 @@ struct LineTable {
   void (*save[2][line_types])(const void* from, void* to, int64_t n);
 };
 
-#define CK_DECLARE_LINES(NAME) \
-  namespace NAME {             \
+#define CK_DECLARE_LINES(NAME)        \
+  namespace NAME {                    \
   extern const LineTable lines_table; \
   }
 CK_DECLARE_LINES(baseline)

@@ -38,7 +38,8 @@ CK_INLINE T cast_to(A x) {
     return static_cast<T>(static_cast<int64_t>(x));
   } else {
     const A half = static_cast<A>(9223372036854775808.0);
-    return x >= half ? static_cast<T>(static_cast<int64_t>(x - half)) ^ (T(1) << 63) : static_cast<T>(static_cast<int64_t>(x));
+    return x >= half ? static_cast<T>(static_cast<int64_t>(x - half)) ^ (T(1) << 63)
+                     : static_cast<T>(static_cast<int64_t>(x));
   }
 }
 
@@ -110,7 +111,8 @@ CK_INLINE void weigh_one(const LineOp& op, At at, A* out) {
   *out = sum[0];
 }
 
-// Calls whole(x, Count<NV>) and one(x) so that all of [0, n) is covered; the last vector may repeat some of those before.
+// Calls whole(x, Count<NV>) and one(x) so that all of [0, n) is covered; the last vector may repeat some of those
+// before.
 template <int N>
 struct Count {
   static constexpr int value = N;
@@ -142,8 +144,7 @@ template <class A, int Symmetry>
 void correlate_along_as(const LineOp& op, const A* line, A* out, int64_t n) {
   const auto at = [&](int64_t x) { return [=](int64_t k) { return line + x + k * op.step; }; };
   cover<4>(
-      n, lanes<A>,
-      [&](int64_t x, auto count) { weigh<A, Symmetry, decltype(count)::value>(op, at(x), out + x); },
+      n, lanes<A>, [&](int64_t x, auto count) { weigh<A, Symmetry, decltype(count)::value>(op, at(x), out + x); },
       [&](int64_t x) { weigh_one<A>(op, at(x), out + x); });
 }
 
@@ -193,8 +194,7 @@ inline void mean_across(const LineOp& op, const void* const* given, int64_t outp
   constexpr int w = lanes<double>;
   for (; x + w <= n; x += w)
     run(x, [](const double* p) { return load<double>(p); }, [](double* p, V v) { store<double>(p, v); });
-  for (; x < n; ++x)
-    run(x, [](const double* p) { return splat<double>(*p); }, [](double* p, V v) { *p = v[0]; });
+  for (; x < n; ++x) run(x, [](const double* p) { return splat<double>(*p); }, [](double* p, V v) { *p = v[0]; });
 }
 
 inline void mean_along(const LineOp& op, void* given, void* result, int64_t n) {
@@ -299,9 +299,7 @@ void extreme_along_as(const LineOp& op, T* line, T* out, int64_t n) {
   const int64_t far = (op.size - width) * op.step;
   cover<1>(
       n, w,
-      [&](int64_t x, auto) {
-        store<T>(out + x, extreme_of<Minimum>(load<T>(line + x), load<T>(line + x + far)));
-      },
+      [&](int64_t x, auto) { store<T>(out + x, extreme_of<Minimum>(load<T>(line + x), load<T>(line + x + far))); },
       [&](int64_t x) {
         const T a = line[x], b = line[x + far];
         out[x] = Minimum ? (b < a ? b : a) : (b > a ? b : a);
@@ -325,7 +323,7 @@ void extreme_across(const LineOp& op, const void* const* rows, int64_t outputs, 
 template <class T>
 void extreme_along(const LineOp& op, void* line, void* out, int64_t n) {
   (op.minimum ? extreme_along_as<T, true> : extreme_along_as<T, false>)(op, static_cast<T*>(line), static_cast<T*>(out),
-                                                                       n);
+                                                                        n);
 }
 
 // --- windows of any shape --------------------------------------------------------------------------------------------
@@ -391,9 +389,7 @@ void extreme_taps_as(const TapOp& op, const void* base, void* out, int64_t n) {
       [&](int64_t x, auto vectors) {
         run(x, vectors, [](const T* p) { return load<T>(p); }, [](T* p, V v) { store<T>(p, v); });
       },
-      [&](int64_t x) {
-        run(x, Count<1>{}, [](const T* p) { return load_one<T>(p); }, [](T* p, V v) { *p = v[0]; });
-      });
+      [&](int64_t x) { run(x, Count<1>{}, [](const T* p) { return load_one<T>(p); }, [](T* p, V v) { *p = v[0]; }); });
 }
 
 template <class T>
