@@ -47,15 +47,4 @@ struct LineTable {
   void (*save[2][line_types])(const void* from, void* to, int64_t n);
 };
 
-#define CK_DECLARE_LINES(NAME)        \
-  namespace NAME {                    \
-  extern const LineTable lines_table; \
-  }
-CK_DECLARE_LINES(baseline)
-CK_DECLARE_LINES(avx2)
-CK_DECLARE_LINES(avx512)
-CK_DECLARE_LINES(neon)
-CK_DECLARE_LINES(odd)
-#undef CK_DECLARE_LINES
-
 }  // namespace convkern
