@@ -85,3 +85,6 @@ def filter_taps(
     cval: float,
     isa: str | None = None,
 ) -> None: ...
+def canny_edges(
+    down: Array, right: Array, magnitude: Array, inside: Array | None, low: float, high: float, marks: Array
+) -> None: ...

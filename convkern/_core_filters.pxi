@@ -144,3 +144,46 @@ def filter_taps(str kind not None, cnp.ndarray image not None, cnp.ndarray out n
         status = run_taps(job, isa_name)
     if status == CK_OUT_OF_MEMORY:
         raise MemoryError("no memory for the window of this filter")
+
+
+cdef extern from "algo/canny.h" namespace "convkern" nogil:
+    void thin_float "convkern::thin_edges"(const float*, const float*, const float*, const unsigned char*, int64_t,
+                                           int64_t, float, float, unsigned char*)
+    void thin_double "convkern::thin_edges"(const double*, const double*, const double*, const unsigned char*, int64_t,
+                                            int64_t, double, double, unsigned char*)
+    ck_status trace_edges(unsigned char*, int64_t, int64_t)
+
+
+def canny_edges(cnp.ndarray down not None, cnp.ndarray right not None, cnp.ndarray magnitude not None, inside,
+                double low, double high, cnp.ndarray marks not None):
+    """Edges of one plane into `marks` (bytes, 0 or 1) from the gradient's parts and magnitude; contiguous arrays."""
+    cdef int64_t ny, nx
+    cdef int kind = cnp.PyArray_TYPE(magnitude)
+    cdef const unsigned char* mask = NULL
+    cdef ck_status status
+    if kind != cnp.NPY_FLOAT32 and kind != cnp.NPY_FLOAT64:
+        raise TypeError(f"magnitude: needs dtype float32 or float64, got {magnitude.dtype}")
+    for a, wanted in ((down, kind), (right, kind), (magnitude, kind), (marks, cnp.NPY_UINT8)):
+        if cnp.PyArray_TYPE(a) != wanted or not cnp.PyArray_ISCARRAY_RO(a) or not cnp.PyArray_ISNOTSWAPPED(a):
+            raise TypeError("down, right, magnitude: need contiguous arrays of one dtype; marks: bytes")
+        if a.ndim != 2 or a.shape != (<object>magnitude).shape:
+            raise ValueError(f"down, right, marks: need shape {(<object>magnitude).shape}, got {a.shape}")
+    if inside is not None:
+        if inside.dtype != bool or not inside.flags.c_contiguous or inside.shape != (<object>magnitude).shape:
+            raise ValueError("inside: needs a contiguous array of booleans of the same shape")
+        mask = <const unsigned char*>cnp.PyArray_DATA(inside)
+    if not cnp.PyArray_ISWRITEABLE(marks):
+        raise ValueError("marks: the array is read-only")
+    ny, nx = cnp.PyArray_DIM(magnitude, 0), cnp.PyArray_DIM(magnitude, 1)
+    cdef void* y = cnp.PyArray_DATA(down)
+    cdef void* x = cnp.PyArray_DATA(right)
+    cdef void* m = cnp.PyArray_DATA(magnitude)
+    cdef unsigned char* to = <unsigned char*>cnp.PyArray_DATA(marks)
+    with nogil:
+        if kind == cnp.NPY_FLOAT32:
+            thin_float(<const float*>y, <const float*>x, <const float*>m, mask, ny, nx, <float>low, <float>high, to)
+        else:
+            thin_double(<const double*>y, <const double*>x, <const double*>m, mask, ny, nx, low, high, to)
+        status = trace_edges(to, ny, nx)
+    if status != CK_OK:
+        raise MemoryError("no memory to trace edges")
