@@ -13,7 +13,7 @@ from scipy import ndimage as theirs
 import convkern
 from convkern import _core
 from convkern import ndimage as ours
-from convkern.ndimage.linear import gaussian_weights
+from convkern.ndimage.gaussian import gaussian_weights
 
 DTYPES = "?bBhHiIlLfd"
 MODES = ("reflect", "constant", "nearest", "mirror", "wrap", "grid-mirror", "grid-constant", "grid-wrap")

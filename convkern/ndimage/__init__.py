@@ -5,12 +5,7 @@ precision, NaN in maxima and minima, bad input) is handed to SciPy.
 """
 
 from .dense import convolve, correlate
-from .extremes import maximum_filter, maximum_filter1d, minimum_filter, minimum_filter1d
-from .linear import (
-    convolve1d,
-    correlate1d,
-    gaussian_filter,
-    gaussian_filter1d,
+from .derivatives import (
     gaussian_gradient_magnitude,
     gaussian_laplace,
     generic_gradient_magnitude,
@@ -18,9 +13,10 @@ from .linear import (
     laplace,
     prewitt,
     sobel,
-    uniform_filter,
-    uniform_filter1d,
 )
+from .extremes import maximum_filter, maximum_filter1d, minimum_filter, minimum_filter1d
+from .gaussian import gaussian_filter, gaussian_filter1d
+from .linear import convolve1d, correlate1d, uniform_filter, uniform_filter1d
 from .morphology import (
     black_tophat,
     grey_closing,

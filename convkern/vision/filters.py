@@ -480,7 +480,7 @@ def gabor_bank(
 
     Returns
     -------
-    array, shape (frequencies, thetas, *image.shape)
+    array, shape (frequencies, thetas, ..., height, width)
 
     Examples
     --------
