@@ -15,6 +15,7 @@ from ..config import current
 from .support import CONSTANT, FLOAT32, FLOAT64, Array, line_type, native
 
 MOST_ROW = 1 << 15  # elements of a row that two filters share
+MOST_BAND = 1 << 22  # elements of a window's rows
 WIDE = 64  # from this many contiguous elements on, a filter runs over rows rather than along them
 EXACT = 1 << 24  # whole numbers below it are exact in float32
 
@@ -66,7 +67,9 @@ def groups(passes: Sequence[Pass], shape: tuple[int, ...], fuse: bool) -> list[t
         if fuse and found and len(found[-1]) == 1:
             (last,) = found[-1]
             outer = min(last.axis, step.axis)
-            if abs(last.axis - step.axis) == 1 and math.prod(shape[outer + 1 :]) <= MOST_ROW:
+            row = math.prod(shape[outer + 1 :])
+            size = max(last.size, step.size)
+            if abs(last.axis - step.axis) == 1 and row <= MOST_ROW and row * size <= MOST_BAND:
                 found[-1] = (last, step)
                 continue
         found.append((step,))

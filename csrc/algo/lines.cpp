@@ -100,8 +100,10 @@ struct Run {
     const int64_t margin = after ? (job.along.size - 1) * job.inner : 0;
     const int64_t pitch = round_up((n + margin) * element + 64, 64), padded = width + (job.along.size - 1) * job.inner;
     const bool kept = lines.load || before;  // rows lie in the band rather than in the input
+    const bool whole = count > job.ny;       // windows larger than the array: each of its rows is kept once
+    const int64_t row_bytes = round_up(n * element, 64), places = kept ? std::min(count, job.ny) : 0;
     const void** rows = scratch_of<const void*>(rows_slot, count + group);
-    char* held = scratch_of<char>(band_slot, ((kept ? count : 0) + 1) * round_up(n * element, 64));
+    char* held = scratch_of<char>(band_slot, (places + 1) * row_bytes);
     char* middle = save || after ? scratch_of<char>(middle_slot, group * pitch) : nullptr;
     char* line = before ? scratch_of<char>(line_slot, padded * element) : nullptr;
     char* saved = save || after ? scratch_of<char>(saved_slot, (n + padded) * 8) : nullptr;
@@ -109,24 +111,30 @@ struct Run {
     void** out = const_cast<void**>(rows + count);
 
     bool filled = false;
-    char* const constant = held + (kept ? count : 0) * round_up(n * element, 64);
+    char* const constant = held + places * row_bytes;
+    const auto keep = [&](int64_t y, char* to) {
+      const char* from = source(outer, y) + x0 * line_type_size(job.in);
+      if (before) {
+        lines.stage(from, -job.along.before, job.nx + job.along.size - 1, line);
+        kernels.along(along, line, to, n);
+        round(to, n, saved);
+      } else {
+        lines.load(from, to, n);
+      }
+    };
+    for (int64_t y = 0; kept && whole && y < job.ny; ++y) keep(y, held + y * row_bytes);
     for (int64_t i = 0; i < count; ++i) {
       const int64_t y = extended_index(job.across.mode, y0 - job.across.before - extra + i, job.ny);
       if (y < 0) {
         if (!filled) lines.fill(constant, n);
         filled = true, rows[i] = constant;
-        continue;
+      } else if (!kept) {
+        rows[i] = source(outer, y) + x0 * line_type_size(job.in);
+      } else {
+        char* to = held + (whole ? y : i) * row_bytes;
+        if (!whole) keep(y, to);
+        rows[i] = to;
       }
-      const char* from = source(outer, y) + x0 * line_type_size(job.in);
-      char* to = held + i * round_up(n * element, 64);
-      if (before) {
-        lines.stage(from, -job.along.before, job.nx + job.along.size - 1, line);
-        kernels.along(along, line, to, n);
-        round(to, n, saved);
-      } else if (lines.load) {
-        lines.load(from, to, n);
-      }
-      rows[i] = kept ? to : from;
     }
     for (int64_t y = y0; y < y1; ++y) look(outer, y, x0, n);
 
