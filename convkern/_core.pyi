@@ -1,5 +1,6 @@
 from typing import Any, TypedDict
 
+import numpy as np
 from numpy.typing import NDArray
 
 Array = NDArray[Any]
@@ -60,3 +61,30 @@ class Plan:
     def run(
         self, image: Array, weight: Array | None, bias: Array | None, residual: Array | None, out: Array | None
     ) -> Array: ...
+
+def line_type(dtype: np.dtype[Any]) -> int | None: ...
+def filter_lines(
+    kind: str,
+    image: Array,
+    out: Array,
+    element: int,
+    across: Any,
+    along: Any,
+    along_first: bool,
+    cval: float,
+    isa: str | None = None,
+) -> bool: ...
+def filter_taps(
+    kind: str,
+    image: Array,
+    out: Array,
+    element: int,
+    offsets: Array,
+    weights: Array | None,
+    mode: int,
+    cval: float,
+    isa: str | None = None,
+) -> None: ...
+def canny_edges(
+    down: Array, right: Array, magnitude: Array, inside: Array | None, low: float, high: float, marks: Array
+) -> None: ...

@@ -1,5 +1,8 @@
 """Sphinx configuration. `sphinx-build -W docs build/docs` builds the pages; it needs convkern installed."""
 
+import runpy
+from pathlib import Path
+
 import convkern
 
 project = "convkern"
@@ -26,3 +29,9 @@ autodoc_member_order = "bysource"
 html_theme = "furo"
 html_title = f"convkern {release}"
 html_theme_options = {"navigation_with_keys": True}
+
+
+def setup(app):
+    """Draw the gallery's pictures before the pages are read."""
+    script = Path(__file__).parent / "gallery" / "pictures.py"
+    app.connect("builder-inited", lambda _: runpy.run_path(str(script), run_name="__main__"))

@@ -19,6 +19,7 @@ from .report import Report
 
 # SciPy's module and ours: every name of our __all__ that SciPy's module has, too, is replaced there.
 REPLACEMENTS = {
+    "scipy.ndimage": "convkern.ndimage",
     "scipy.signal": "convkern.signal",
 }
 

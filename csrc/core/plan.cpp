@@ -16,9 +16,10 @@ struct Isa {
   bool usable;
   const Kernels<float>* f32;
   const Kernels<double>* f64;
+  const LineTable* lines;
 };
 
-#define CK_ISA_ROW(NAME, USABLE) {#NAME, USABLE, &NAME::kernels_float, &NAME::kernels_double}
+#define CK_ISA_ROW(NAME, USABLE) {#NAME, USABLE, &NAME::kernels_float, &NAME::kernels_double, &NAME::lines_table}
 
 // Best first; "odd" only ever runs where it is asked for.
 const Isa* isa_table(int* count) {
@@ -64,6 +65,12 @@ bool empty(const ck_spec& s) {
 }
 
 }  // namespace
+
+const LineTable* line_table(const char* isa) {
+  const Isa* entry = find_isa(isa);
+  return entry ? entry->lines : nullptr;
+}
+
 }  // namespace convkern
 
 using namespace convkern;

@@ -7,6 +7,7 @@
 
 #include "convkern.h"
 #include "core/problem.h"
+#include "kernels/line_table.h"
 #include "kernels/table.h"
 
 namespace convkern {
@@ -44,6 +45,9 @@ class Algorithm {
 template <class T>
 using MakeAlgorithm = std::unique_ptr<Algorithm> (*)(const ck_spec& spec, const Kernels<T>& kernels,
                                                      const char** reason);
+
+// The line kernels of an instruction set; null where it is unknown or not supported here.
+const LineTable* line_table(const char* isa);
 
 }  // namespace convkern
 

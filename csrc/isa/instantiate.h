@@ -2,6 +2,7 @@
 // tile_shape<T, rows, vectors>() from narrow to wide, then includes this file; setup.py compiles it with NAME's flags.
 #include "kernels/depthwise.h"
 #include "kernels/fft.h"
+#include "kernels/lines.h"
 #include "kernels/pack.h"
 #include "kernels/tile.h"
 #include "kernels/winograd.h"
@@ -42,6 +43,7 @@ constexpr Kernels<T> make_kernels() {
 
 const Kernels<float> kernels_float = make_kernels<float>();
 const Kernels<double> kernels_double = make_kernels<double>();
+const LineTable lines_table = make_lines();
 
 }  // namespace CK_ISA
 }  // namespace convkern

@@ -5,6 +5,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "kernels/line_table.h"
+
 namespace convkern {
 
 // Step k of a product reads the scalar at row + a (row side) and the vectors at panel + b (vector side). Bytes.
@@ -136,11 +138,12 @@ struct Kernels {
   int64_t (*peak)(int64_t iterations);
 };
 
-// One pair per compiled isa/*.cpp.
+// One of each per compiled isa/*.cpp.
 #define CK_DECLARE_ISA(NAME)                   \
   namespace NAME {                             \
   extern const Kernels<float> kernels_float;   \
   extern const Kernels<double> kernels_double; \
+  extern const LineTable lines_table;          \
   }
 CK_DECLARE_ISA(baseline)
 CK_DECLARE_ISA(avx2)

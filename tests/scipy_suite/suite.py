@@ -32,7 +32,47 @@ SIGNAL = tuple(
     )
 )
 
+FILTERS = tuple(
+    f"scipy.ndimage.{name}"
+    for name in (
+        "convolve",
+        "convolve1d",
+        "correlate",
+        "correlate1d",
+        "gaussian_filter",
+        "gaussian_filter1d",
+        "gaussian_gradient_magnitude",
+        "gaussian_laplace",
+        "generic_gradient_magnitude",
+        "generic_laplace",
+        "laplace",
+        "maximum_filter",
+        "maximum_filter1d",
+        "minimum_filter",
+        "minimum_filter1d",
+        "prewitt",
+        "sobel",
+        "uniform_filter",
+        "uniform_filter1d",
+    )
+)
+MORPHOLOGY = tuple(
+    f"scipy.ndimage.{name}"
+    for name in (
+        "black_tophat",
+        "grey_closing",
+        "grey_dilation",
+        "grey_erosion",
+        "grey_opening",
+        "morphological_gradient",
+        "morphological_laplace",
+        "white_tophat",
+    )
+)
+
 SUITES = (
+    Suite("scipy.ndimage.tests.test_filters", at_least=2_400, taken=FILTERS),
+    Suite("scipy.ndimage.tests.test_morphology", at_least=1_600, taken=MORPHOLOGY),
     Suite(
         "scipy.signal.tests.test_signaltools",
         select=(

@@ -1,0 +1,5 @@
+"""Image filters on NumPy arrays."""
+
+from . import filters
+
+__all__ = ["filters"]
