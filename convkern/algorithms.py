@@ -337,9 +337,7 @@ class Depthwise(Algorithm):
     name = "depthwise"
 
     def supports(self, spec: Spec) -> str | None:
-        if spec.direction == "grad_weight":
-            return "not for the weight gradient"
-        if (spec.ci if spec.direction == "forward" else spec.co) != spec.groups:
+        if (spec.co if spec.direction == "grad_input" else spec.ci) != spec.groups:
             return "for one summed channel a group only"
         if math.prod((k - 1) * d + 1 for k, d in zip(spec.kernel, spec.dilation, strict=True)) > 1 << 30:
             return "for windows that span at most 2**30 pixels"
@@ -349,7 +347,8 @@ class Depthwise(Algorithm):
         return unit(spec) * (8 + 2 * math.sqrt(spec.terms))
 
     def cost(self, spec: Spec, machine: Machine, *, planned: bool, threads: int) -> float:
-        target, written = (spec.output, spec.co) if spec.direction == "forward" else (spec.input, spec.ci)
+        backward = spec.direction == "grad_input"
+        target, written = (spec.input, spec.ci) if backward else (spec.output, spec.co)
         vectors = -(-spec.groups // machine.vector(spec.dtype)) * (written // spec.groups)
         lines = spec.n * math.prod(target[:-1]) * vectors
         taps = math.prod(spec.kernel) * spec.n * math.prod(spec.output) * vectors
@@ -358,7 +357,7 @@ class Depthwise(Algorithm):
         # Whole vectors of channels go through register transposes, others element by element.
         share = 1.5 if spec.groups % machine.vector(spec.dtype) else 0.4
         seconds = max(seconds, moved(spec, machine)) + share * shuffled(spec, machine, elements)
-        if not planned:
+        if not planned and spec.direction != "grad_weight":
             seconds += packing(spec, machine)
         return shared(seconds, machine, threads) + machine.call
 

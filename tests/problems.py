@@ -119,6 +119,8 @@ BLOCKED = (
     "1,2,200x3->4 3x3 p1 d1x1 replicate",
     "1,5,7x470->6 3x3 p1",
     "40,5,6x7->9 3x3 p1",
+    "1,16,5000->16 9 p4 g16",
+    "2,20,1100x4->20 3x3 d500x1 p(0,1)x1 g20",
 )
 
 # (x, weight, settings) of public calls; every algorithm serves one of them.

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "algo/algorithms.h"
+#include "algo/depthwise.h"
 #include "core/operand.h"
 #include "runtime/arena.h"
 #include "runtime/cpu.h"
@@ -19,14 +20,6 @@ namespace {
 enum Slot { stage_slot, table_slot, line_slot, kernel_slot = 5 };
 
 constexpr int64_t max_held = 256;
-
-// The same problem with its groups as channels: what staging and in-place reading look at.
-Problem as_channels(const Problem& p) {
-  Problem q = p;
-  q.channels = p.groups;
-  q.image.channel = p.image.group;
-  return q;
-}
 
 template <class T>
 struct Layout {
@@ -276,14 +269,14 @@ class Depthwise final : public Algorithm {
 
 template <class T>
 std::unique_ptr<Algorithm> make_depthwise(const ck_spec& spec, const Kernels<T>& kernels, const char** reason) {
-  if (spec.direction == CK_GRAD_WEIGHT) return *reason = "not for the weight gradient", nullptr;
-  const int64_t summed = spec.direction == CK_FORWARD ? spec.ci : spec.co;
+  const int64_t summed = spec.direction == CK_GRAD_INPUT ? spec.co : spec.ci;
   if (summed != spec.groups) return *reason = "for one summed channel a group only", nullptr;
   if (phase_count(spec) > most_phases) return *reason = "the stride has too many phases", nullptr;
   double window = 1;  // a staged copy holds at least this many vectors of channels
   for (int a = 0; a < CK_MAX_SPATIAL; ++a)
     window *= static_cast<double>(spec.kernel[a] - 1) * static_cast<double>(spec.dilation[a]) + 1;
   if (window > 1 << 30) return *reason = "for windows that span at most 2**30 pixels", nullptr;
+  if (spec.direction == CK_GRAD_WEIGHT) return make_depthwise_weight<T>(spec, kernels);
   return std::make_unique<Depthwise<T>>(spec, kernels);
 }
 template std::unique_ptr<Algorithm> make_depthwise(const ck_spec&, const Kernels<float>&, const char**);

@@ -36,6 +36,7 @@ constexpr Kernels<T> make_kernels() {
   static_assert(sizeof winograd == sizeof table.winograd);
   for (int i = 0; i < winograd_forms; ++i) table.winograd[i] = winograd[i];
   table.depthwise = depthwise<T>;
+  table.depthwise_weight = depthwise_weight<T>;
   table.fft = fft_kernels<T>();
   table.peak = peak<T>;
   return table;

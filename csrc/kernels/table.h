@@ -132,6 +132,10 @@ struct Kernels {
   // `count` outputs of a line, a vector of channels each.
   void (*depthwise)(const DepthwiseJob<T>& job, const T* x, T* out, int64_t count);
 
+  // sums[k] += sum_i grad[i] * x[i * step + k * tap_step] for `taps` taps k: vectors of channels, strides in elements.
+  void (*depthwise_weight)(const T* grad, int64_t count, const T* x, ptrdiff_t step, ptrdiff_t tap_step, int64_t taps,
+                           T* sums);
+
   FftKernels<T> fft;
 
   // Does `iterations` rounds of independent multiply-adds in registers; returns the floating-point operations done.
