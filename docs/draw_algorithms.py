@@ -1,7 +1,7 @@
 """Which algorithm wins where: measures all of them over channels, image and kernel sizes, and draws algorithms.png.
 
     python docs/draw_algorithms.py                          draw again from algorithms.json
-    python docs/draw_algorithms.py --measure                measure everything first, 5 minutes on two idle cores
+    python docs/draw_algorithms.py --measure                measure everything first, a minute on two idle cores
     python docs/draw_algorithms.py --measure --panel 3x3    measure one panel (or several), keep the others
 
 A cell is one planned float32 layer in NHWC on two threads. All algorithms that serve it take turns, all warm; a time is
@@ -27,8 +27,9 @@ FOLDER = Path(__file__).parent
 DATA, PICTURE = FOLDER / "algorithms.json", FOLDER / "algorithms.png"
 THREADS = 2
 MOST_FLOPS, MOST_BYTES = 4e9, 128 << 20  # of a cell: more would say little and take long
-TURNS, SECONDS = 15, 0.06  # of an algorithm in a cell, at most
-HOPELESS, BEHIND = 10.0, 3.0  # times as slow as the fastest: one turn is enough, three turns are
+TURNS, SECONDS = 25, 0.1  # of an algorithm in a cell, at most
+BEHIND = 3.0  # times as slow as the fastest: three turns are enough
+SLOW = 0.03  # seconds: one turn is enough
 
 # Okabe and Ito's colours, which colour-blind readers tell apart; the letters in the cells say the same.
 STYLE = {
@@ -118,7 +119,7 @@ def measure(spec):
         fastest = min(map(min, times.values()))
         for name, run in made.items():
             spent = sum(times[name])
-            if min(times[name]) < (HOPELESS if turn < 2 else BEHIND) * fastest and (turn < 2 or spent < SECONDS):
+            if spent < SLOW if turn < 3 else spent < SECONDS and min(times[name]) < BEHIND * fastest:
                 repeats = max(1, int(50e-6 / fastest))  # the clock's own cost must not count
                 times[name].append(timed(lambda run=run, n=repeats: [run() for _ in range(n)]) / repeats)
     return {name: round(float(np.percentile(taken[1:] or taken, 25)) * 1e6, 2) for name, taken in times.items()}
