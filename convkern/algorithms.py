@@ -285,6 +285,8 @@ class Fft(Algorithm):
         axes = zip(spec.kernel, spec.stride, spec.dilation, strict=True)
         if spec.direction == "grad_input" and math.prod(min(k, s // math.gcd(s, d)) for k, s, d in axes) > 256:
             return "the stride has too many phases"
+        if max(*spec.stride, *spec.dilation) > 1 << 30:
+            return "for strides and dilations of at most 2**30"
         gradient, volume = spec.direction == "grad_weight", len(spec.kernel) == 3
         depth = spec.output[0] if volume and gradient else 1
         planes = depth * spec.stride[0] if gradient else spec.kernel[0] * spec.dilation[0]

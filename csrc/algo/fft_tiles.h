@@ -24,14 +24,16 @@ struct FftAxis {
   int64_t size;              // numbers of a tile
   int64_t part, outs;        // most taps and outputs of a tile: part + outs - 1 <= size
 
-  FftAxis(const Axis& a, int64_t numbers, int64_t taps, bool zeros)
-      : axis(a),
-        phases(std::clamp<int64_t>(a.dilation / std::gcd(a.stride, a.dilation), 1, std::max<int64_t>(1, a.out))),
-        residues(std::clamp<int64_t>(a.stride / std::gcd(a.stride, a.dilation), 1, std::max<int64_t>(1, a.taps))),
-        step(a.stride / std::gcd(a.stride, a.dilation) * a.dilation),
-        size(numbers),
-        part(taps),
-        outs(numbers - taps + 1) {
+  FftAxis(const Axis& a, int64_t numbers, int64_t taps, bool zeros) : axis(a), size(numbers), part(taps) {
+    // One output steps nowhere, nor does one tap.
+    if (a.out <= 1)
+      axis.stride = axis.dilation;
+    else if (a.taps <= 1)
+      axis.dilation = axis.stride;
+    phases = std::clamp<int64_t>(out_step(), 1, std::max<int64_t>(1, a.out));
+    residues = std::clamp<int64_t>(tap_step(), 1, std::max<int64_t>(1, a.taps));
+    step = tap_step() * axis.dilation;
+    outs = numbers - taps + 1;
     // What a single tile has too much wraps around: zeros of the padding behind the image onto those before it.
     if (!zeros || phases > 1 || residues > 1 || a.pad <= 0 || taps < most_taps()) return;
     const int64_t needed = most_outs() + taps - 1, image = std::max<int64_t>(0, spread(a.in + a.pad, step));
