@@ -302,7 +302,8 @@ class Fft(Algorithm):
             for (k, s, d), size in zip(flat[::-1], (512, 1) if one_line else (16, 32), strict=False):
                 if size > 1:
                     residues = max(1, min(k, s // math.gcd(s, d)))
-                    numbers *= residues * size * -(-(-(-k // residues)) // (size // 2))
+                    taps = math.ceil(k / residues)
+                    numbers *= residues * size * math.ceil(taps / (size // 2))
             if numbers > 1 << 27:
                 return "the kernel's spectra would take more than 2**27 numbers"
         return None
