@@ -382,6 +382,8 @@ class Fft(Algorithm):
         axes = zip(spec.kernel, spec.stride, spec.dilation, strict=True)
         if spec.direction == "grad_input" and math.prod(min(k, s // math.gcd(s, d)) for k, s, d in axes) > 256:
             return "the stride has too many phases"
+        if max(*spec.stride, *spec.dilation) > 1 << 30:
+            return "for strides and dilations of at most 2**30"
         gradient, volume = spec.direction == "grad_weight", len(spec.kernel) == 3
         depth = spec.output[0] if volume and gradient else 1
         planes = depth * spec.stride[0] if gradient else spec.kernel[0] * spec.dilation[0]
@@ -390,8 +392,16 @@ class Fft(Algorithm):
         if (spec.ci if spec.direction == "grad_input" else spec.co) // spec.groups * depth > 2048:
             return "for at most 2048 outputs a group, times planes in a weight gradient"
         if spec.direction != "grad_weight":
-            pairs = spec.co * (spec.ci // spec.groups) * math.prod(spec.stride)
-            if pairs * max(1024, 8 * math.prod(spec.kernel)) > 1 << 27:
+            numbers = spec.co * (spec.ci // spec.groups) * (spec.kernel[0] if volume else 1)
+            flat = list(zip(spec.kernel, spec.stride, spec.dilation, strict=True))[-2:]
+            one_line = len(flat) == 1 or flat[0][0] == 1
+            # The least that tiles take, twice as wide as their part of the kernel: lines of 512 numbers, or 32 x 16.
+            for (k, s, d), size in zip(flat[::-1], (512, 1) if one_line else (16, 32), strict=False):
+                if size > 1:
+                    residues = max(1, min(k, s // math.gcd(s, d)))
+                    taps = math.ceil(k / residues)
+                    numbers *= residues * size * math.ceil(taps / (size // 2))
+            if numbers > 1 << 27:
                 return "the kernel's spectra would take more than 2**27 numbers"
         return None
 

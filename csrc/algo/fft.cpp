@@ -12,7 +12,8 @@
 namespace convkern {
 namespace {
 
-constexpr int64_t most_planes = 2048;  // whose spectra are held at a time; algorithms.py has the same limits
+constexpr int64_t most_step = int64_t{1} << 30;  // two of them multiply safely
+constexpr int64_t most_planes = 2048;            // whose spectra are held at a time; algorithms.py has the same limits
 
 template <class T>
 class Fft final : public Algorithm {
@@ -163,6 +164,9 @@ template <class T>
 std::unique_ptr<Algorithm> make_fft(const ck_spec& spec, const Kernels<T>& kernels, const char** reason) {
   if (phase_count(spec) > 256) return *reason = "the stride has too many phases", nullptr;
   if (spec.kernel[0] * spec.kernel[1] * spec.kernel[2] <= 1) return *reason = "not for 1x1 kernels", nullptr;
+  for (int a = 0; a < CK_MAX_SPATIAL; ++a)
+    if (spec.stride[a] > most_step || spec.dilation[a] > most_step)
+      return *reason = "for strides and dilations of at most 2**30", nullptr;
   const bool gradient = spec.direction == CK_GRAD_WEIGHT;
   const int64_t outputs = (spec.direction == CK_GRAD_INPUT ? spec.ci : spec.co) / spec.groups;
   const int64_t planes = gradient ? spec.out[0] * spec.stride[0] : spec.kernel[0] * spec.dilation[0];

@@ -24,14 +24,16 @@ struct FftAxis {
   int64_t size;              // numbers of a tile
   int64_t part, outs;        // most taps and outputs of a tile: part + outs - 1 <= size
 
-  FftAxis(const Axis& a, int64_t numbers, int64_t taps, bool zeros)
-      : axis(a),
-        phases(std::clamp<int64_t>(a.dilation / std::gcd(a.stride, a.dilation), 1, std::max<int64_t>(1, a.out))),
-        residues(std::clamp<int64_t>(a.stride / std::gcd(a.stride, a.dilation), 1, std::max<int64_t>(1, a.taps))),
-        step(a.stride / std::gcd(a.stride, a.dilation) * a.dilation),
-        size(numbers),
-        part(taps),
-        outs(numbers - taps + 1) {
+  FftAxis(const Axis& a, int64_t numbers, int64_t taps, bool zeros) : axis(a), size(numbers), part(taps) {
+    // One output steps nowhere, nor does one tap.
+    if (a.out <= 1)
+      axis.stride = axis.dilation;
+    else if (a.taps <= 1)
+      axis.dilation = axis.stride;
+    phases = std::clamp<int64_t>(out_step(), 1, std::max<int64_t>(1, a.out));
+    residues = std::clamp<int64_t>(tap_step(), 1, std::max<int64_t>(1, a.taps));
+    step = tap_step() * axis.dilation;
+    outs = numbers - taps + 1;
     // What a single tile has too much wraps around: zeros of the padding behind the image onto those before it.
     if (!zeros || phases > 1 || residues > 1 || a.pad <= 0 || taps < most_taps()) return;
     const int64_t needed = most_outs() + taps - 1, image = std::max<int64_t>(0, spread(a.in + a.pad, step));
@@ -105,14 +107,21 @@ inline double fft_cycles(const Problem& p, const FftCut& cut, int lanes, int64_t
                     0.5 * pairs * (transform + 8));
 }
 
-// The largest spectra of a kernel that are kept, in numbers. What cannot stay below is refused, with the same bound
-// here and in algorithms.py: tiles that are twice as wide as their part of the kernel need at most so much.
+// The largest spectra of a kernel that are kept, in numbers. What the smallest tiles cannot keep below it is refused,
+// with the same bound here and in algorithms.py.
 inline constexpr int64_t most_fft_kernel = int64_t{1} << 27;
 inline double least_fft_kernel(const ck_spec& s) {
-  double taps = 1, pairs = static_cast<double>(s.co) * static_cast<double>(s.ci / s.groups);
-  for (const int64_t k : s.kernel) taps *= static_cast<double>(k);
-  for (const int64_t k : s.stride) pairs *= static_cast<double>(k);
-  return pairs * std::max(1024.0, 8 * taps);
+  double numbers = static_cast<double>(s.co) * static_cast<double>(s.ci / s.groups) * static_cast<double>(s.kernel[0]);
+  const bool one_line = s.kernel[1] == 1;
+  for (int a = 1; a < CK_MAX_SPATIAL; ++a) {
+    const int64_t residues =
+        std::max<int64_t>(1, std::min(s.kernel[a], s.stride[a] / std::gcd(s.stride[a], s.dilation[a])));
+    const int64_t size = a == 1 ? (one_line ? 1 : 32) : one_line ? 512 : 16;
+    if (size > 1)
+      numbers *= static_cast<double>(residues) *
+                 static_cast<double>(size * ceil_div(ceil_div(s.kernel[a], residues), size / 2));
+  }
+  return numbers;
 }
 
 // Ways to transform one axis.
