@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import json
 import math
+import threading
+import time
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
-from bench import compare, goals, results, shapes
+from bench import compare, goals, results, shapes, worker
 from bench.__main__ import main
 from bench.case import Case
 from bench.pool import workers
@@ -191,3 +193,23 @@ def test_a_worker_that_cannot_start_is_named() -> None:
         assert not handles
         assert not versions
         assert "no such peer" in missing["no such peer"]
+
+
+@pytest.mark.skipif(not worker.TASKS.is_dir(), reason="looks at threads where Linux shows them")
+def test_a_spinning_thread_is_waited_for() -> None:
+    end = threading.Event()
+    start = time.perf_counter()
+    arrays = np.ones((2, 1 << 18))
+
+    def spin() -> None:
+        while time.perf_counter() - start < 0.1:
+            np.sqrt(arrays, out=arrays)  # without the interpreter lock
+        end.set()
+
+    thread = threading.Thread(target=spin)
+    thread.start()
+    worker.quiet()
+    assert end.is_set()
+    thread.join()
+    assert not worker.others_run()
+    assert worker.quiet() < worker.QUIET_LIMIT
