@@ -43,6 +43,8 @@ def environment(threads: int) -> dict[str, str]:
     kept.setdefault("KMP_BLOCKTIME", "10")
     # OpenBLAS, SciPy's and so our im2col's, spins 2**26 cycles or more (0.1 s) after each call; 2**22 is some 10 ms.
     kept.setdefault("OPENBLAS_THREAD_TIMEOUT", "22")
+    # Choices are those of a fresh installation, unless a folder of tuned ones is named on purpose.
+    kept.setdefault("CONVKERN_CACHE", "off")
     return kept
 
 
