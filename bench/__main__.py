@@ -15,7 +15,7 @@ from . import check, compare, dtypes, filters, functions, layers, picture, pooli
 from .peers import PEERS
 from .pool import WorkerDiedError
 
-WIDTH = 180  # columns the tables need, in a file or a terminal
+WIDTH = 200  # columns the tables need, in a file or a terminal
 
 SUITES = {
     "quality": "how good the dispatcher's choice is: time of the chosen algorithm over that of the best",

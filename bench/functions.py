@@ -52,13 +52,14 @@ def resolve(dotted: str) -> Callable[..., Any]:
     """Import what a dotted name means; SkipError beginning with "absent" when it is not there."""
     module, _, name = dotted.rpartition(".")
     try:
-        found: Callable[..., Any] = getattr(importlib.import_module(module), name)
+        holder = importlib.import_module(module)
     except ModuleNotFoundError as error:
         if not (error.name and f"{module}.".startswith(f"{error.name}.")):
             raise  # the module is there, but something it needs is not
         raise SkipError(f"absent: no module {error.name}") from None
-    except AttributeError:
-        raise SkipError(f"absent: {module} has no {name}") from None
+    if not hasattr(holder, name):
+        raise SkipError(f"absent: {module} has no {name}")
+    found: Callable[..., Any] = getattr(holder, name)
     return found
 
 

@@ -51,7 +51,7 @@ class Verdict:
 
     def __str__(self) -> str:
         sign = "at most" if self.limit else "at least"
-        return f"{self.what}: {self.reached:.3g}, goal {sign} {self.wanted:g}"
+        return f"{self.what}: {self.reached:.4g}, goal {sign} {self.wanted:g}"
 
 
 def show(console: Console, verdicts: list[Verdict]) -> int:

@@ -41,6 +41,10 @@ def environment(threads: int) -> dict[str, str]:
     # An Intel OpenMP spins 200 ms after each parallel region; 10 ms still bridges two calls of a burst.
     # All others keep their defaults: a passive policy would put a futex call into every region they enter.
     kept.setdefault("KMP_BLOCKTIME", "10")
+    # OpenBLAS, SciPy's and so our im2col's, spins 2**26 cycles or more (0.1 s) after each call; 2**22 is some 10 ms.
+    kept.setdefault("OPENBLAS_THREAD_TIMEOUT", "22")
+    # Choices are those of a fresh installation, unless a folder of tuned ones is named on purpose.
+    kept.setdefault("CONVKERN_CACHE", "off")
     return kept
 
 

@@ -170,7 +170,7 @@ def summary(rows: list[Row]) -> dict[str, dict[str, float]]:
 
 
 def verdicts(rows: list[Row]) -> list[Verdict]:
-    """Every goal of goals.toml that speaks of these rows: single rows, classes, the forward table as a whole."""
+    """Every goal of goals.toml that speaks of these rows: rows, classes and, where there are several, all of them."""
     table, found = goals.read()["table"], []
     for row in rows:
         reached, name = ratios(row), f"{row['group']}: {row['shape']}"
@@ -190,6 +190,8 @@ def verdicts(rows: list[Row]) -> list[Verdict]:
             found.append(Verdict(f"{label}: geometric mean", means["judged"], members[0]["mean"]))
             found.append(Verdict(f"{label}: geometric mean in NCHW", means["nchw"], table["nchw"] * members[0]["mean"]))
     forward = [row for row in rows if row["direction"] == "forward" and row["each"]]
+    if len(groups(forward)) < 2:
+        return found
     images, every = summary([row for row in forward if flat(row)]), summary(forward)
     found.append(Verdict("2-D layers: geometric mean of plans", images["mean"]["plan"], table["mean-2d"]))
     found.append(Verdict("2-D layers: smallest plan", images["least"]["plan"], table["least-2d"]))

@@ -21,7 +21,9 @@ import importlib
 import json
 import os
 import sys
+import threading
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -30,19 +32,37 @@ import numpy as np
 from . import peers
 from .case import Contestant, SkipError
 
-QUIET_STEP = 0.002  # seconds slept between two looks at the CPU time this process used
+QUIET_STEP = 0.001  # seconds slept between two looks at the threads of this process
 QUIET_LIMIT = 0.5  # give up waiting for a pool that spins this long (an Intel OpenMP spins 0.2 s)
+TASKS = Path("/proc/self/task")
+
+
+def others_run() -> bool:
+    """Whether another thread of this process runs or wants to.
+
+    Their CPU time would not tell: the kernel counts that of a thread on another CPU at its timer's ticks only, 4 to
+    10 ms apart.
+    """
+    own = str(threading.get_native_id())
+    for task in TASKS.iterdir():
+        with suppress(OSError):  # a thread may just have ended
+            if task.name != own and (task / "stat").read_bytes().rpartition(b")")[2].split()[0] == b"R":
+                return True
+    return False
 
 
 def quiet() -> float:
-    """Sleep until the threads of this process use less than a tenth of a core; return the seconds that took."""
-    start = time.perf_counter()
-    while True:
-        wall, used = time.perf_counter(), time.process_time()
-        time.sleep(QUIET_STEP)
-        idle = time.process_time() - used < 0.1 * (time.perf_counter() - wall)
-        if idle or time.perf_counter() - start > QUIET_LIMIT:
-            return time.perf_counter() - start
+    """Sleep until the other threads of this process have slept at two looks; return the seconds that took."""
+    start, calm = time.perf_counter(), 0
+    while calm < 2 and time.perf_counter() - start < QUIET_LIMIT:
+        if TASKS.is_dir():
+            time.sleep(QUIET_STEP)
+            calm = 0 if others_run() else calm + 1
+        else:  # no Linux: their CPU time, over longer than a tick
+            used, wall = time.process_time(), time.perf_counter()
+            time.sleep(10 * QUIET_STEP)
+            calm = 2 if time.process_time() - used < 0.1 * (time.perf_counter() - wall) else 0
+    return time.perf_counter() - start
 
 
 def burst(contestant: Contestant, calls: int) -> float:
