@@ -12,7 +12,7 @@ SANITIZE ?=
 CXX ?= g++
 ARGS ?=
 
-SOURCES := $(shell find csrc -name '*.cpp' -o -name '*.h' -o -name '*.inc') $(wildcard convkern/*.pyx convkern/*.pxd)
+SOURCES := $(shell find csrc -name '*.cpp' -o -name '*.h' -o -name '*.inc') $(wildcard convkern/*.pyx convkern/*.pxd convkern/*.pxi)
 
 .PHONY: run test build native-test lint format docs bench clean
 

@@ -425,3 +425,6 @@ cdef class Plan:
         if status != CK_OK:
             raise ValueError("weight: the plan holds no packed weights")
         return out
+
+
+include "_core_pool.pxi"

@@ -64,6 +64,18 @@ bool empty(const ck_spec& s) {
 }
 
 }  // namespace
+
+template <>
+const Kernels<float>* find_kernels<float>(const char* isa) {
+  const Isa* entry = find_isa(isa);
+  return entry ? entry->f32 : nullptr;
+}
+template <>
+const Kernels<double>* find_kernels<double>(const char* isa) {
+  const Isa* entry = find_isa(isa);
+  return entry ? entry->f64 : nullptr;
+}
+
 }  // namespace convkern
 
 using namespace convkern;

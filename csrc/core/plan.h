@@ -45,6 +45,10 @@ template <class T>
 using MakeAlgorithm = std::unique_ptr<Algorithm> (*)(const ck_spec& spec, const Kernels<T>& kernels,
                                                      const char** reason);
 
+// The kernels of an ISA for a dtype; null where it is not supported here.
+template <class T>
+const Kernels<T>* find_kernels(const char* isa);
+
 }  // namespace convkern
 
 struct ck_plan {

@@ -2,6 +2,8 @@
 // tile_shape<T, rows, vectors>() from narrow to wide, then includes this file; setup.py compiles it with NAME's flags.
 #include "kernels/depthwise.h"
 #include "kernels/pack.h"
+#include "kernels/softmax.h"
+#include "kernels/tap.h"
 #include "kernels/tile.h"
 #include "kernels/winograd.h"
 
@@ -27,6 +29,8 @@ constexpr Kernels<T> make_kernels() {
   table.winograd[0] = {2, winograd_input<T, 2>, winograd_output<T, 2>, winograd_filter<T, 2>};
   table.winograd[1] = {4, winograd_input<T, 4>, winograd_output<T, 4>, winograd_filter<T, 4>};
   table.depthwise = depthwise<T>;
+  table.element = make_element_kernels<T>();
+  table.tap = make_tap_kernels<T>();
   table.peak = peak<T>;
   return table;
 }

@@ -5,6 +5,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "kernels/tap_table.h"
+
 namespace convkern {
 
 // Step k of a product reads the scalar at row + a (row side) and the vectors at panel + b (vector side). Bytes.
@@ -88,6 +90,9 @@ struct Kernels {
 
   // `count` outputs of a line, a vector of channels each.
   void (*depthwise)(const DepthwiseJob<T>& job, const T* x, T* out, int64_t count);
+
+  TapKernels<T> tap;
+  ElementKernels<T> element;
 
   // Does `iterations` rounds of independent multiply-adds in registers; returns the floating-point operations done.
   int64_t (*peak)(int64_t iterations);
