@@ -93,7 +93,7 @@ class ChannelsLast {
         c_.kernels.tap.index[c_.pool.op]({taps, position, count, run.step * c_.from[4], run.end - x, width, c_.y + at,
                                           c_.indices + at, c_.to[4], run.step, position[0], nullptr, nullptr});
       } else {
-        TapJob<T> job{taps, count, run.step * c_.from[4], run.end - x, width, c_.y + at, c_.to[4], {}, {}, {}};
+        TapJob<T> job{taps, count, run.step * c_.from[4], run.end - x, width, c_.y + at, c_.to[4], {}, {}, {}, false};
         finish(job, z, y, x);
         c_.kernels.tap.run[c_.pool.op](job);
       }
@@ -120,8 +120,8 @@ class ChannelsLast {
       }
       const bool flat = some == c_.from[4];
       TapJob<T> job{
-          taps, count,  c_.from[4], flat ? 1 : ax.in, flat ? some * ax.in : some, line, some, Finish::multiply,
-          T(1), nullptr};
+          taps, count,   c_.from[4], flat ? 1 : ax.in, flat ? some * ax.in : some, line, some, Finish::multiply,
+          T(1), nullptr, false};
       c_.kernels.tap.run[c_.pool.op](job);
       for (const Run& run : c_.runs[2]) {
         if (ax.count[run.begin] == 0) {
@@ -139,7 +139,8 @@ class ChannelsLast {
                          c_.to[4],
                          {},
                          {},
-                         {}};
+                         {},
+                         false};
         finish(across, z, y, run.begin);
         c_.kernels.tap.run[c_.pool.op](across);
       }

@@ -16,6 +16,8 @@ enum Slot { tap_slot, position_slot, line_slot, phase_slot, table_slot };
 
 constexpr int64_t block_elements = 3072;  // of the padded lines of a block: they and their phases stay in L1
 
+constexpr int most_lines = 16;  // of a window, where their pointers are kept on the stack
+
 template <class T>
 class Planes {
   using P = typename PositionOf<T>::type;
@@ -27,6 +29,8 @@ class Planes {
     const bool hollow = std::any_of(ax_.count, ax_.count + ax_.out, [](int64_t n) { return n == 0; });
     regular_ = ax_.stride > 0 && reach <= 2 * ax_.in + 64 && !(c_.indices && hollow);
     stride_ = regular_ ? ax_.stride : 1;
+    pairs_ = regular_ && !c_.indices && zy_ <= most_lines && stride_ == 2 && ax_.taps == 2 && ax_.dilation == 1 &&
+             ax_.pad == 0 && ax_.in >= 2 * ax_.out && one_divisor(ax_);
     x_block_ = ax_.out;
     if (regular_) {
       x_block_ = std::min(ax_.out, std::max<int64_t>(64, block_elements / stride_));
@@ -37,7 +41,8 @@ class Planes {
     }
     x_blocks_ = divide_up(ax_.out, x_block_);
     const int64_t rows = c_.axis(1).out;
-    y_block_ = c_.indices ? rows : std::clamp<int64_t>(block_elements / std::max<int64_t>(1, pitch_), 1, rows);
+    y_block_ =
+        c_.indices || pairs_ ? rows : std::clamp<int64_t>(block_elements / std::max<int64_t>(1, pitch_), 1, rows);
     const double work = static_cast<double>(c_.pool.n * c_.pool.c * c_.outputs()) * (zy_ * stride_ + kx);
     threads_ = work < 65536 ? 1 : num_threads();
     const int64_t planes = c_.pool.n * c_.pool.c * c_.axis(0).out * x_blocks_;
@@ -90,6 +95,7 @@ class Planes {
               std::min(c_.axis(1).out, (by + 1) * y_block_),
               bx * x_block_,
               std::min(ax_.out, (bx + 1) * x_block_)};
+    if (pairs_) return pairs(part);
     if (!c_.indices) return regular_ ? values(part) : irregular(part);
     return regular_ ? with_indices(part) : one_by_one(part);
   }
@@ -115,8 +121,8 @@ class Planes {
       if (count == 0) {
         for (; y < run.end; ++y, row += pitch) std::fill(row, row + (b - a), identity_of<T>(c_.pool.op));
       } else {
-        TapJob<T> job{taps, count, run.step * c_.from[3], run.end - y, b - a,
-                      row,  pitch, Finish::multiply,      T(1),        nullptr};
+        TapJob<T> job{taps,    count, run.step * c_.from[3], run.end - y, b - a, row, pitch, Finish::multiply, T(1),
+                      nullptr, false};
         if (job.step == b - a && pitch == b - a) job.width *= job.rows, job.rows = 1;
         c_.kernels.tap.run[c_.pool.op](job);
       }
@@ -165,7 +171,8 @@ class Planes {
       const int64_t at = k * ax_.dilation;
       taps[k] = dealt + at % stride_ * each + at / stride_;
     }
-    TapJob<T> job{taps, ax_.taps, pitch / stride_, 0, outputs, nullptr, c_.to[3], Finish::multiply, T(1), nullptr};
+    TapJob<T> job{taps, ax_.taps, pitch / stride_,    0, outputs, nullptr, c_.to[3], Finish::multiply,
+                  T(1), nullptr,  c_.to[3] == outputs};
     for (int64_t y = p.y0; y < p.y1;) {
       int64_t end = p.y1;
       if (c_.adds() && c_.pool.divisor == 0) {
@@ -179,6 +186,38 @@ class Planes {
       c_.kernels.tap.run[c_.pool.op](job);
       for (int64_t k = 0; k < ax_.taps; ++k) taps[k] += (end - y) * job.step;
       y = end;
+    }
+    return true;
+  }
+
+  // Windows of two neighbours, side by side: lines and pairs in registers, without a line in between.
+  bool pairs(const Part& p) const {
+    const T* taps[most_lines];
+    const bool whole = p.x1 - p.x0 == c_.to[3];
+    for (int64_t y = p.y0; y < p.y1;) {
+      const Run run = c_.run_at(1, y, p.y1);
+      int64_t count = 0;
+      c_.each_line(p.z, y, [&](int64_t iz, int64_t iy, int64_t) {
+        taps[count++] = p.from + iz * c_.from[2] + iy * c_.from[3] + 2 * p.x0;
+      });
+      const ptrdiff_t step = run.step * c_.from[3];
+      TapJob<T> job{taps,
+                    count,
+                    step,
+                    run.end - y,
+                    p.x1 - p.x0,
+                    c_.y + p.to + y * c_.to[3] + p.x0,
+                    c_.to[3],
+                    Finish::multiply,
+                    T(1),
+                    nullptr,
+                    whole && step >= 2 * c_.to[3]};
+      finish(job, p.z, y, p.x0);
+      if (count == 0)
+        for (; y < run.end; ++y) fill(p, y, identity_of<T>(c_.pool.op));
+      else
+        c_.kernels.tap.pairs[c_.pool.op](job);
+      y = run.end;
     }
     return true;
   }
@@ -302,7 +341,7 @@ class Planes {
   std::vector<T> divisors_;
   std::vector<P> lane_position_, lane_start_;
   int threads_;
-  bool regular_;
+  bool regular_, pairs_;
 };
 
 }  // namespace

@@ -111,7 +111,9 @@ void tap_run(const TapJob<T>& job) {
   constexpr int w = lanes<T>;
   for (int64_t r = 0; r < job.rows; ++r) {
     const TapRow<T, Op> row{job, r};
-    if (job.width >= w)
+    if (job.spill && (r + 1) * job.width + w <= job.rows * job.width)
+      for (int64_t i = 0; i < job.width; i += w) row.template operator()<w, 1>(i);
+    else if (job.width >= w)
       cover<w, 4>(job.width, row);
     else if (w >= 16 && job.width >= 8)
       cover<w >= 16 ? 8 : 1, 1>(job.width, row);
@@ -216,6 +218,50 @@ CK_INLINE Vector<T> every_second(Vector<T> a, Vector<T> b) {
 #endif
 }
 
+template <class T, TapOp Op, class V>
+CK_INLINE V finished(const TapJob<T>& job, V sum) {
+  if constexpr (Op != TapOp::add) return sum;
+  return job.finish == Finish::multiply ? sum * job.factor : sum / job.factor;
+}
+
+template <class T, TapOp Op>
+void tap_pairs(const TapJob<T>& job) {
+  constexpr int w = lanes<T>;
+  for (int64_t r = 0; r < job.rows; ++r) {
+    T* out = job.out + r * job.out_step;
+    const auto block = [&](int64_t i) {
+      const T* x = job.taps[0] + r * job.step + 2 * i;
+      Vector<T> a = load<T>(x), b = load<T>(x + w);
+      for (int64_t k = 1; k < job.count; ++k) {
+        x = job.taps[k] + r * job.step + 2 * i;
+        a = combine<Op>(a, load<T>(x));
+        b = combine<Op>(b, load<T>(x + w));
+      }
+      const Vector<T> both = combine<Op>(every_second<T, false>(a, b), every_second<T, true>(a, b));
+      store<T>(out + i, finished<T, Op>(job, both));
+    };
+    int64_t i = 0;
+    for (; i + w <= job.width; i += w) block(i);
+    if (i == job.width) continue;
+    if (job.spill && (r + 1) * job.width + w <= job.rows * job.width) {
+      block(i);
+    } else if (job.width >= w) {
+      block(job.width - w);
+    } else {
+      for (; i < job.width; ++i) {
+        const T* x = job.taps[0] + r * job.step + 2 * i;
+        T a = x[0], b = x[1];
+        for (int64_t k = 1; k < job.count; ++k) {  // in the order of block: bits must not depend on the path
+          x = job.taps[k] + r * job.step + 2 * i;
+          a = combine<Op>(a, x[0]);
+          b = combine<Op>(b, x[1]);
+        }
+        out[i] = finished<T, Op>(job, combine<Op>(a, b));
+      }
+    }
+  }
+}
+
 template <class T>
 void halve(const T* x, int64_t evens, int64_t odds, T* even, T* odd) {
   constexpr int w = lanes<T>;
@@ -244,6 +290,7 @@ constexpr TapKernels<T> make_tap_kernels() {
   return {{tap_run<T, TapOp::max>, tap_run<T, TapOp::min>, tap_run<T, TapOp::add>},
           {tap_index<T, TapOp::max>, tap_index<T, TapOp::min>},
           {tap_reduce<T, TapOp::max>, tap_reduce<T, TapOp::min>, tap_reduce<T, TapOp::add>},
+          {tap_pairs<T, TapOp::max>, tap_pairs<T, TapOp::min>, tap_pairs<T, TapOp::add>},
           halve<T>};
 }
 

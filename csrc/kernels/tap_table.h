@@ -25,6 +25,7 @@ struct TapJob {
   Finish finish;  // of sums only
   T factor;       // or divisor
   const T* divisors;
+  bool spill;  // out_step is width, and rows of taps follow each other, too: a vector may reach into the next row
 };
 
 // Positions as the index kernel counts them: as wide as the elements.
@@ -62,6 +63,9 @@ struct TapKernels {
   void (*run[tap_ops])(const TapJob<T>& job);
   void (*index[2])(const IndexJob<T>& job);
   T (*reduce[tap_ops])(const T* x, int64_t count);  // op over a contiguous run, not empty
+
+  // out[r][i] = finish(op over k of op(x[2 * i], x[2 * i + 1])), x = taps[k] + r * step; no `divisors`.
+  void (*pairs[tap_ops])(const TapJob<T>& job);
 
   // to[i] = x[2 * i + phase] for phase 0, i < evens, and for phase 1, i < odds; evens is odds or one more.
   void (*halve)(const T* x, int64_t evens, int64_t odds, T* even, T* odd);
