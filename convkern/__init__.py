@@ -4,6 +4,30 @@ import sys
 
 from ._version import __version__
 from .about import show_config
+from .activations import (
+    elu,
+    elu_grad,
+    gelu,
+    gelu_grad,
+    hardswish,
+    hardswish_grad,
+    leaky_relu,
+    leaky_relu_grad,
+    relu,
+    relu6,
+    relu6_grad,
+    relu_grad,
+    selu,
+    selu_grad,
+    sigmoid,
+    sigmoid_grad,
+    silu,
+    silu_grad,
+    softplus,
+    softplus_grad,
+    tanh,
+    tanh_grad,
+)
 from .adaptive import (
     adaptive_avg_pool1d,
     adaptive_avg_pool2d,
@@ -19,6 +43,10 @@ from .adaptive import (
     global_max_pool3d,
 )
 from .api import conv1d, conv2d, conv3d, conv_transpose1d, conv_transpose2d, conv_transpose3d
+from .borders import (
+    pad,
+    pad_grad,
+)
 from .config import config, get_num_threads, set_num_threads
 from .dispatch import Explanation
 from .fractional import (
@@ -27,6 +55,12 @@ from .fractional import (
     fractional_max_pool3d,
 )
 from .gradients import conv_grad_bias, conv_grad_input, conv_grad_weight
+from .norms import (
+    batch_norm,
+    batch_norm_grad,
+    local_response_norm,
+    local_response_norm_grad,
+)
 from .plan import Plan
 from .planning import explain, plan
 from .pool_gradients import (
@@ -55,6 +89,20 @@ from .pooling import (
     min_pool1d,
     min_pool2d,
     min_pool3d,
+)
+from .rearrange import (
+    fold,
+    pixel_shuffle,
+    pixel_unshuffle,
+    unfold,
+)
+from .softmax import (
+    log_softmax,
+    log_softmax_grad,
+    prelu,
+    prelu_grad,
+    softmax,
+    softmax_grad,
 )
 from .spec import Spec
 from .unpooling import (
@@ -89,6 +137,8 @@ __all__ = [
     "avg_pool2d_grad",
     "avg_pool3d",
     "avg_pool3d_grad",
+    "batch_norm",
+    "batch_norm_grad",
     "config",
     "conv1d",
     "conv2d",
@@ -99,10 +149,15 @@ __all__ = [
     "conv_transpose1d",
     "conv_transpose2d",
     "conv_transpose3d",
+    "elu",
+    "elu_grad",
     "explain",
+    "fold",
     "fractional_max_pool1d",
     "fractional_max_pool2d",
     "fractional_max_pool3d",
+    "gelu",
+    "gelu_grad",
     "get_num_threads",
     "global_avg_pool1d",
     "global_avg_pool2d",
@@ -110,6 +165,14 @@ __all__ = [
     "global_max_pool1d",
     "global_max_pool2d",
     "global_max_pool3d",
+    "hardswish",
+    "hardswish_grad",
+    "leaky_relu",
+    "leaky_relu_grad",
+    "local_response_norm",
+    "local_response_norm_grad",
+    "log_softmax",
+    "log_softmax_grad",
     "lp_pool1d",
     "lp_pool1d_grad",
     "lp_pool2d",
@@ -131,9 +194,32 @@ __all__ = [
     "min_pool1d",
     "min_pool2d",
     "min_pool3d",
+    "pad",
+    "pad_grad",
+    "pixel_shuffle",
+    "pixel_unshuffle",
     "plan",
+    "prelu",
+    "prelu_grad",
+    "relu",
+    "relu6",
+    "relu6_grad",
+    "relu_grad",
+    "selu",
+    "selu_grad",
     "set_num_threads",
     "show_config",
+    "sigmoid",
+    "sigmoid_grad",
+    "silu",
+    "silu_grad",
+    "softmax",
+    "softmax_grad",
+    "softplus",
+    "softplus_grad",
+    "tanh",
+    "tanh_grad",
+    "unfold",
 ]
 
 if "threadpoolctl" in sys.modules:

@@ -153,7 +153,9 @@ def global_max_pool1d(
 
 
 def global_avg_pool1d(x: npt.ArrayLike, *, layout: str | None = None, out: FloatArray | None = None) -> FloatArray:
-    """Mean of each channel over one spatial axis, which stay with size 1; its gradient is that of adaptive_avg_pool1d.
+    """Mean of each channel over one spatial axis, which stay with size 1.
+
+    Its gradient is :func:`adaptive_avg_pool1d_grad`.
 
     Parameters
     ----------
@@ -311,7 +313,9 @@ def global_max_pool2d(
 
 
 def global_avg_pool2d(x: npt.ArrayLike, *, layout: str | None = None, out: FloatArray | None = None) -> FloatArray:
-    """Mean of each channel over two spatial axes, which stay with size 1; its gradient is that of adaptive_avg_pool2d.
+    """Mean of each channel over two spatial axes, which stay with size 1.
+
+    Its gradient is :func:`adaptive_avg_pool2d_grad`.
 
     Parameters
     ----------
@@ -469,7 +473,9 @@ def global_max_pool3d(
 
 
 def global_avg_pool3d(x: npt.ArrayLike, *, layout: str | None = None, out: FloatArray | None = None) -> FloatArray:
-    """Mean of each channel over three spatial axes, which stay with size 1; its gradient is that of adaptive_avg_pool3d.
+    """Mean of each channel over three spatial axes, which stay with size 1.
+
+    Its gradient is :func:`adaptive_avg_pool3d_grad`.
 
     Parameters
     ----------

@@ -64,6 +64,7 @@ def fractional(
     if samples.shape != shape and not (samples.shape == shape[1:] and n == 1):
         raise ValueError(f"random_samples: got shape {samples.shape}, needs {shape}")
     samples = samples.reshape(shape)
+    samples = samples[..., ::-1] if rank == 2 else samples  # PyTorch's order: with two axes the last comes first
     if not ((samples >= 0) & (samples < 1)).all():
         raise ValueError("random_samples: needs values of at least 0 and below 1")
 
@@ -178,7 +179,8 @@ def fractional_max_pool2d(
     return_indices : bool
         Whether to return where each value was found, too. Default False.
     random_samples : array_like, optional
-        (N, C, 2), or (C, 2) for a single sample: where in [0, 1) the steps of each channel's axes begin.
+        (N, C, 2), or (C, 2) for a single sample: where in [0, 1) the steps of each channel's axes begin, the last
+        axis first, as PyTorch has it.
     seed : int, optional
         Of the generator that draws random_samples where they are not given; the same seed gives the same windows.
         None draws others each time. Default 0.

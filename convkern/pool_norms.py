@@ -101,7 +101,7 @@ def lp_pool1d(
     layout: str | None = None,
     out: FloatArray | None = None,
 ) -> FloatArray:
-    """Power mean of each window over one spatial axis: the norm_type-th root of the sum of the elements to that power.
+    """Power mean of each window over one spatial axis: the p-th root of the sum of the elements to the power p.
 
     Parameters
     ----------
@@ -115,8 +115,8 @@ def lp_pool1d(
     stride : int or tuple of int, optional
         Steps between windows, in elements. Default: kernel_size.
     ceil_mode : bool
-        Whether a last window that reaches beyond the padding counts, if it begins inside. Default False. Windows cut at the end count as full ones with
-        the mean of the elements they have.
+        Whether a last window that reaches beyond the padding counts, if it begins inside. Default False.
+        Windows cut at the end count as full ones with the mean of the elements they have.
     layout : {"NCW", "NWC"}, optional
         Where x and the result have their channels. Default "NCW".
     out : ndarray, optional
@@ -194,7 +194,7 @@ def lp_pool2d(
     layout: str | None = None,
     out: FloatArray | None = None,
 ) -> FloatArray:
-    """Power mean of each window over two spatial axes: the norm_type-th root of the sum of the elements to that power.
+    """Power mean of each window over two spatial axes: the p-th root of the sum of the elements to the power p.
 
     Parameters
     ----------
@@ -208,8 +208,8 @@ def lp_pool2d(
     stride : int or tuple of int, optional
         Steps between windows, in elements. Default: kernel_size.
     ceil_mode : bool
-        Whether a last window that reaches beyond the padding counts, if it begins inside. Default False. Windows cut at the end count as full ones with
-        the mean of the elements they have.
+        Whether a last window that reaches beyond the padding counts, if it begins inside. Default False.
+        Windows cut at the end count as full ones with the mean of the elements they have.
     layout : {"NCHW", "NHWC"}, optional
         Where x and the result have their channels. Default "NCHW".
     out : ndarray, optional
@@ -287,7 +287,7 @@ def lp_pool3d(
     layout: str | None = None,
     out: FloatArray | None = None,
 ) -> FloatArray:
-    """Power mean of each window over three spatial axes: the norm_type-th root of the sum of the elements to that power.
+    """Power mean of each window over three spatial axes: the p-th root of the sum of the elements to the power p.
 
     Parameters
     ----------
@@ -301,8 +301,8 @@ def lp_pool3d(
     stride : int or tuple of int, optional
         Steps between windows, in elements. Default: kernel_size.
     ceil_mode : bool
-        Whether a last window that reaches beyond the padding counts, if it begins inside. Default False. Windows cut at the end count as full ones with
-        the mean of the elements they have.
+        Whether a last window that reaches beyond the padding counts, if it begins inside. Default False.
+        Windows cut at the end count as full ones with the mean of the elements they have.
     layout : {"NCDHW", "NDHWC"}, optional
         Where x and the result have their channels. Default "NCDHW".
     out : ndarray, optional

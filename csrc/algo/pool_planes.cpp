@@ -62,6 +62,7 @@ class Planes {
   }
 
   bool run() const {
+    if (pairs_ && all_rows_alike()) return all_pairs();
     const int64_t tasks = std::min<int64_t>(units_, 8 * threads_);
     std::atomic<bool> failed{false};
     parallel_for(tasks, threads_, [&](int64_t task, int) {
@@ -187,6 +188,32 @@ class Planes {
       for (int64_t k = 0; k < ax_.taps; ++k) taps[k] += (end - y) * job.step;
       y = end;
     }
+    return true;
+  }
+
+  // Whether the lines of all planes together are rows of outputs with the same windows at one distance.
+  bool all_rows_alike() const {
+    const ck_pool_axis& ay = c_.axis(1);
+    const ptrdiff_t plane = c_.from[3] * ay.in, result = c_.to[3] * ay.out;
+    return c_.axis(0).in == 1 && c_.runs[1].size() == 1 && ay.count[0] > 0 && ay.first[0] == 0 &&
+           c_.from[3] >= 2 * ax_.out && (ay.out == 1 || c_.runs[1][0].step * ay.out == ay.in) &&
+           (c_.pool.c == 1 || c_.from[1] == plane) && (c_.pool.n == 1 || c_.from[0] == plane * c_.pool.c) &&
+           c_.to[3] == ax_.out && (c_.pool.c == 1 || c_.to[1] == result) &&
+           (c_.pool.n == 1 || c_.to[0] == result * c_.pool.c);
+  }
+  bool all_pairs() const {
+    const ck_pool_axis& ay = c_.axis(1);
+    const int64_t rows = c_.pool.n * c_.pool.c * ay.out, tasks = std::min<int64_t>(rows, 8 * threads_);
+    const ptrdiff_t step = ay.in / ay.out * c_.from[3];
+    parallel_for(tasks, threads_, [&](int64_t task, int) {
+      const int64_t begin = rows * task / tasks, end = rows * (task + 1) / tasks;
+      const T* taps[most_lines];
+      for (int64_t k = 0; k < ay.count[0]; ++k) taps[k] = c_.x + begin * step + k * ay.dilation * c_.from[3];
+      TapJob<T> job{taps,    ay.count[0],      step, end - begin, ax_.out, c_.y + begin * ax_.out,
+                    ax_.out, Finish::multiply, T(1), nullptr,     true};
+      finish(job, 0, 0, 0);
+      c_.kernels.tap.pairs[c_.pool.op](job);
+    });
     return true;
   }
 

@@ -218,48 +218,64 @@ CK_INLINE Vector<T> every_second(Vector<T> a, Vector<T> b) {
 #endif
 }
 
-template <class T, TapOp Op, class V>
-CK_INLINE V finished(const TapJob<T>& job, V sum) {
-  if constexpr (Op != TapOp::add) return sum;
-  return job.finish == Finish::multiply ? sum * job.factor : sum / job.factor;
+// K lines, or job.count where K is 0. Everything the loops read is copied first: a store could change the job, for all
+// the compiler knows, and short rows have no time to read it again.
+template <class T, TapOp Op, int K>
+CK_INLINE void pairs_of(const TapJob<T>& job) {
+  constexpr int w = lanes<T>;
+  const int64_t count = K ? K : job.count, width = job.width, rows = job.rows, out_step = job.out_step;
+  const ptrdiff_t step = job.step;
+  const T factor = job.factor;
+  const bool multiply = job.finish == Finish::multiply;
+  const T* fixed[K ? K : 1];
+  for (int k = 0; k < K; ++k) fixed[k] = job.taps[k];
+  const T* const* taps = K ? fixed : job.taps;
+  const auto finished = [=](auto sum) {
+    if constexpr (Op != TapOp::add) return sum;
+    return multiply ? sum * factor : sum / factor;
+  };
+  const auto block = [&](ptrdiff_t at, T* out) __attribute__((always_inline)) {
+    const T* x = taps[0] + at;
+    Vector<T> a = load<T>(x), b = load<T>(x + w);
+    for (int64_t k = 1; k < count; ++k) {
+      x = taps[k] + at;
+      a = combine<Op>(a, load<T>(x));
+      b = combine<Op>(b, load<T>(x + w));
+    }
+    store<T>(out, finished(combine<Op>(every_second<T, false>(a, b), every_second<T, true>(a, b))));
+  };
+  const int64_t spilled = job.spill && rows * width > w ? (rows * width - w) / width : 0;  // rows that may spill
+  T* out = job.out;
+  ptrdiff_t at = 0;
+  for (int64_t r = 0; r < rows; ++r, out += out_step, at += step) {
+    int64_t i = 0;
+    for (; i + w <= width; i += w) block(at + 2 * i, out + i);
+    if (i == width) continue;
+    if (r < spilled) {
+      block(at + 2 * i, out + i);
+    } else if (width >= w) {
+      block(at + 2 * (width - w), out + width - w);
+    } else {
+      for (; i < width; ++i) {
+        const T* x = taps[0] + at + 2 * i;
+        T u = x[0], v = x[1];
+        for (int64_t k = 1; k < count; ++k) {  // in the order of block: bits must not depend on the path
+          x = taps[k] + at + 2 * i;
+          u = combine<Op>(u, x[0]);
+          v = combine<Op>(v, x[1]);
+        }
+        out[i] = finished(combine<Op>(u, v));
+      }
+    }
+  }
 }
 
 template <class T, TapOp Op>
 void tap_pairs(const TapJob<T>& job) {
-  constexpr int w = lanes<T>;
-  for (int64_t r = 0; r < job.rows; ++r) {
-    T* out = job.out + r * job.out_step;
-    const auto block = [&](int64_t i) {
-      const T* x = job.taps[0] + r * job.step + 2 * i;
-      Vector<T> a = load<T>(x), b = load<T>(x + w);
-      for (int64_t k = 1; k < job.count; ++k) {
-        x = job.taps[k] + r * job.step + 2 * i;
-        a = combine<Op>(a, load<T>(x));
-        b = combine<Op>(b, load<T>(x + w));
-      }
-      const Vector<T> both = combine<Op>(every_second<T, false>(a, b), every_second<T, true>(a, b));
-      store<T>(out + i, finished<T, Op>(job, both));
-    };
-    int64_t i = 0;
-    for (; i + w <= job.width; i += w) block(i);
-    if (i == job.width) continue;
-    if (job.spill && (r + 1) * job.width + w <= job.rows * job.width) {
-      block(i);
-    } else if (job.width >= w) {
-      block(job.width - w);
-    } else {
-      for (; i < job.width; ++i) {
-        const T* x = job.taps[0] + r * job.step + 2 * i;
-        T a = x[0], b = x[1];
-        for (int64_t k = 1; k < job.count; ++k) {  // in the order of block: bits must not depend on the path
-          x = job.taps[k] + r * job.step + 2 * i;
-          a = combine<Op>(a, x[0]);
-          b = combine<Op>(b, x[1]);
-        }
-        out[i] = finished<T, Op>(job, combine<Op>(a, b));
-      }
-    }
-  }
+  if (job.count == 2)
+    pairs_of<T, Op, 2>(job);
+  else
+    pairs_of<T, Op, 0>(job);
 }
 
 template <class T>
