@@ -4,29 +4,31 @@ import sys
 
 from ._version import __version__
 from .about import show_config
-from .activations import (
-    elu,
+from .activation_gradients import (
     elu_grad,
-    gelu,
     gelu_grad,
-    hardswish,
     hardswish_grad,
-    leaky_relu,
     leaky_relu_grad,
-    relu,
-    relu6,
     relu6_grad,
     relu_grad,
-    selu,
     selu_grad,
-    sigmoid,
     sigmoid_grad,
-    silu,
     silu_grad,
-    softplus,
     softplus_grad,
-    tanh,
     tanh_grad,
+)
+from .activations import (
+    elu,
+    gelu,
+    hardswish,
+    leaky_relu,
+    relu,
+    relu6,
+    selu,
+    sigmoid,
+    silu,
+    softplus,
+    tanh,
 )
 from .adaptive import (
     adaptive_avg_pool1d,
@@ -35,14 +37,13 @@ from .adaptive import (
     adaptive_max_pool1d,
     adaptive_max_pool2d,
     adaptive_max_pool3d,
-    global_avg_pool1d,
-    global_avg_pool2d,
-    global_avg_pool3d,
-    global_max_pool1d,
-    global_max_pool2d,
-    global_max_pool3d,
 )
 from .api import conv1d, conv2d, conv3d, conv_transpose1d, conv_transpose2d, conv_transpose3d
+from .averaging import (
+    avg_pool1d,
+    avg_pool2d,
+    avg_pool3d,
+)
 from .borders import (
     pad,
     pad_grad,
@@ -80,9 +81,6 @@ from .pool_norms import (
     lp_pool3d_grad,
 )
 from .pooling import (
-    avg_pool1d,
-    avg_pool2d,
-    avg_pool3d,
     max_pool1d,
     max_pool2d,
     max_pool3d,
@@ -96,6 +94,11 @@ from .rearrange import (
     pixel_unshuffle,
     unfold,
 )
+from .scattering import (
+    max_pool1d_grad,
+    max_pool2d_grad,
+    max_pool3d_grad,
+)
 from .softmax import (
     log_softmax,
     log_softmax_grad,
@@ -106,15 +109,20 @@ from .softmax import (
 )
 from .spec import Spec
 from .unpooling import (
-    max_pool1d_grad,
-    max_pool2d_grad,
-    max_pool3d_grad,
     max_unpool1d,
     max_unpool1d_grad,
     max_unpool2d,
     max_unpool2d_grad,
     max_unpool3d,
     max_unpool3d_grad,
+)
+from .whole import (
+    global_avg_pool1d,
+    global_avg_pool2d,
+    global_avg_pool3d,
+    global_max_pool1d,
+    global_max_pool2d,
+    global_max_pool3d,
 )
 
 __all__ = [

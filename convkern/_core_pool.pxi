@@ -106,6 +106,8 @@ cdef class Pool:
         """Whether vectors run along the channels of x; ValueError where neither they nor its lines lie contiguous."""
         cdef bint lines = x.stride[4] == 1 or self._pool.axis[2].input <= 1
         cdef bint pixels = x.stride[1] == 1 or self._pool.c <= 1
+        if not self._pool.n * self._pool.c * self._pool.axis[0].input * self._pool.axis[1].input * self._pool.axis[2].input:
+            return self._last  # the strides of an empty array mean nothing
         if not (lines or pixels):
             raise ValueError("x: neither the channels nor the last spatial axis lie contiguous")
         return pixels and (not lines or (self._last and self._pool.c > 1))
@@ -148,7 +150,7 @@ cdef class Pool:
                 raise TypeError(f"out: needs a NumPy array, got {type(out).__name__}")
             _check("out", out, self._spatial + 2, self._typenum, self._y_shape, True)
         _activation(out, self._spatial, self._last, &target)
-        if not (target.stride[1] == 1 or pool.c <= 1 if pool.channels_last else target.stride[4] == 1 or pool.axis[2].out <= 1):
+        if cnp.PyArray_SIZE(out) and not (target.stride[1] == 1 or pool.c <= 1 if pool.channels_last else target.stride[4] == 1 or pool.axis[2].out <= 1):
             raise ValueError("out: not in the memory order of x")
         if indices is not None:
             if not cnp.PyArray_Check(indices) or cnp.PyArray_TYPE(indices) != cnp.NPY_INT64:

@@ -24,7 +24,7 @@ class Channels(NamedTuple):
     def dense(self, array: FloatArray) -> FloatArray:
         """The array as it must lie in memory, copied where it does not."""
         ready = array.flags.c_contiguous and array.dtype.isnative and readable(array)
-        return array if ready else np.ascontiguousarray(array, array.dtype.newbyteorder("="))
+        return array if ready else np.array(array, array.dtype.newbyteorder("="), order="C")
 
     def moments(
         self, x: FloatArray, g: FloatArray | None, mean: FloatArray

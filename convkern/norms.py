@@ -10,10 +10,10 @@ import numpy as np
 import numpy.typing as npt
 
 from . import _core
-from .activations import delivered, destination, in_order_of, isa
 from .arrays import FloatArray, as_array, as_arrays, check_out, operand
 from .channels import Channels, channel_axis, channels_of
 from .config import check_integer
+from .elementwise import delivered, destination, in_order_of, isa
 
 
 def setting(value: Any, name: str, shape: Channels, dtype: np.dtype[Any], default: float) -> FloatArray:
@@ -199,8 +199,8 @@ def batch_norm_grad(
     a = -scale * factor**2 * products / count if training else np.zeros(shape.c)
     d = (-scale * total / count if training else 0.0) - a * middle
     result = destination(out, array, array, gradient)
-    settings = (np.ascontiguousarray(values, dtype) for values in (a, scale, d))
-    _core.affine(*shape, array, gradient, result, *settings, isa())
+    factors = [np.ascontiguousarray(values, dtype) for values in (a, scale, d)]
+    _core.affine(*shape, array, gradient, result, factors[0], factors[1], factors[2], isa())
     return delivered(result, out), (products * factor).astype(dtype), total.astype(dtype)
 
 

@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from .arrays import FloatArray, as_array
 from .call import IntOrTuple
-from .pooling import apply, read_divisor
+from .pool_call import apply, read_divisor
 from .problem import dtype_name, read_layout, read_shape, split_shape
 from .windows import Prepared, prepared
 

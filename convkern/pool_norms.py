@@ -13,8 +13,8 @@ import numpy.typing as npt
 from .arrays import FloatArray, as_array, as_arrays, check_out
 from .call import IntOrTuple
 from .padding import axis_values
+from .pool_call import average, extreme
 from .pool_gradients import average_gradient
-from .pooling import average, extreme
 
 
 def read_power(norm_type: Any) -> float:

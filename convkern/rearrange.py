@@ -55,7 +55,7 @@ def rank_of(kernel_size: Any) -> int:
     return rank
 
 
-def taps(kernel: Shape, dilation: Shape, stride: Shape, positions: Shape) -> Iterator[tuple[Shape, tuple[slice, ...]]]:
+def taps(kernel: Shape, dilation: Shape, stride: Shape, positions: Shape) -> Iterator[tuple[Any, ...]]:
     """(tap, where the padded image holds it for all windows) in order."""
     for tap in np.ndindex(*kernel):
         yield (
@@ -115,7 +115,8 @@ def unfold(
     padded = batch
     if any(pads):
         padded = np.zeros((n, c, *(size + 2 * p for size, p in zip(sizes, pads, strict=True))), dtype)
-        padded[(..., *(slice(p, p + size) for size, p in zip(sizes, pads, strict=True)))] = batch
+        inside: Any = tuple(slice(p, p + size) for size, p in zip(sizes, pads, strict=True))
+        padded[(..., *inside)] = batch
     shape = (n, c * math.prod(kernel), math.prod(positions))
     columns = np.empty((n, c, *kernel, *positions), dtype)
     for tap, where in taps(kernel, dilations, strides, positions):
@@ -186,7 +187,7 @@ def fold(
     padded = np.zeros((len(batch), c, *(size + 2 * p for size, p in zip(sizes, pads, strict=True))), dtype)
     for tap, where in taps(kernel, dilations, strides, positions):
         padded[(..., *where)] += columns[(slice(None), slice(None), *tap)]
-    inside = tuple(slice(p, p + size) for size, p in zip(sizes, pads, strict=True))
+    inside: Any = tuple(slice(p, p + size) for size, p in zip(sizes, pads, strict=True))
     image = padded[(..., *inside)]
     result = np.ascontiguousarray(image if array.ndim == 3 else image[0])
     return delivered(result, out)

@@ -10,10 +10,10 @@ import numpy as np
 import numpy.typing as npt
 
 from . import _core
-from .activations import delivered, dense, destination, in_order_of, isa
 from .arrays import FloatArray, as_array, as_arrays, operand
 from .channels import Channels, channels_of
 from .config import check_integer
+from .elementwise import delivered, dense, destination, in_order_of, isa
 
 
 def along(
@@ -29,7 +29,7 @@ def along(
     if array.ndim == 0:
         raise ValueError("x: got a number, needs at least one axis")
     axis = check_integer("dim", dim, -array.ndim, array.ndim - 1) % array.ndim
-    array = np.ascontiguousarray(dense(array))
+    array = np.require(dense(array), requirements="CA")
     if gradient is not None:
         gradient = in_order_of(gradient, array)
     result = destination(out, array, array, gradient)
