@@ -69,7 +69,7 @@ def fractional(
         raise ValueError("random_samples: needs values of at least 0 and below 1")
 
     planes = np.moveaxis(array if batched else array[None], -1, 1) if last else (array if batched else array[None])
-    planes = np.require(planes, planes.dtype.newbyteorder("="), "CA")
+    planes = np.require(planes, planes.dtype.newbyteorder("="), ["C", "A"])
     y = np.empty((n, channels, *outs), planes.dtype)
     where = np.empty(y.shape, np.int64)
     isa = current().isa or _core.get_isa()

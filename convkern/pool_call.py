@@ -16,9 +16,24 @@ from .config import current
 from .problem import Shape, dtype_name
 from .windows import Prepared, prepared
 
+NATIVE = {np.dtype(np.float32): "float32", np.dtype(np.float64): "float64"}
+
+
+def checked(x: npt.ArrayLike, name: str) -> tuple[FloatArray, str]:
+    """(the array, the name of its dtype); arrays as they should be pass quickly."""
+    if type(x) is np.ndarray:
+        dtype = NATIVE.get(x.dtype)
+        if dtype is not None:
+            return x, dtype
+    array = as_array(x, name)
+    return array, dtype_name(array.dtype, name)
+
 
 def usable(x: FloatArray, channels_last: bool) -> FloatArray:
     """A batch itself where vectors can run along its channels or its last spatial axis, else a copy."""
+    flags = x.flags
+    if flags.c_contiguous and flags.aligned and x.dtype.isnative:
+        return x
     x = x if x.dtype.isnative else x.astype(x.dtype.newbyteorder("="))
     along = (x.strides[-1], x.strides[-2 if channels_last else 1])
     return x if readable(x) and x.itemsize in along else np.array(x, order="C")
@@ -28,8 +43,11 @@ def apply(prepared_pool: Prepared, x: FloatArray, result: Shape, indices: bool, 
     """Pools a checked array; ``result`` is the shape the caller sees."""
     pooling, pool = prepared_pool
     isa = current().isa or _core.get_isa()
-    dtype = x.dtype.newbyteorder("=")
     batch = usable(x if pooling.batched else x[None], pooling.channels_last)
+    if out is None and not indices:
+        y = pool.run(batch, None, None, isa)
+        return y if pooling.batched else y[0]
+    dtype = batch.dtype
     if out is not None:
         check_out(out, result, dtype)
         if not indices and can_write(out, dtype, x):
@@ -68,9 +86,9 @@ def extreme(
     layout: str | None,
     out: FloatArray | None,
 ) -> Any:
-    array = as_array(x, "x")
+    array, dtype = checked(x, "x")
     plan = prepared(
-        op, dtype_name(array.dtype, "x"), 1.0, False, "regular",
+        op, dtype, 1.0, False, "regular",
         rank, array.shape, kernel_size, stride, padding, dilation, bool(ceil_mode), True, layout,
     )  # fmt: skip
     return apply(plan, array, plan[0].result, return_indices, out)
@@ -97,9 +115,9 @@ def average(
     layout: str | None,
     out: FloatArray | None,
 ) -> FloatArray:
-    array = as_array(x, "x")
+    array, dtype = checked(x, "x")
     plan = prepared(
-        "add", dtype_name(array.dtype, "x"), read_divisor(divisor_override), False, "regular",
+        "add", dtype, read_divisor(divisor_override), False, "regular",
         rank, array.shape, kernel_size, stride, padding, 1, bool(ceil_mode), bool(count_include_pad), layout,
     )  # fmt: skip
     result: FloatArray = apply(plan, array, plan[0].result, False, out)

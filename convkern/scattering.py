@@ -16,14 +16,14 @@ from .problem import Shape, read_layout, read_shape, split_shape
 
 def dense(value: Any, name: str) -> FloatArray:
     array = as_array(value, name)
-    return np.require(array, array.dtype.newbyteorder("="), "CA")
+    return np.require(array, array.dtype.newbyteorder("="), ["C", "A"])
 
 
 def read_indices(value: Any) -> npt.NDArray[np.int64]:
     array = np.asarray(value)
     if array.dtype.kind not in "iu":
         raise TypeError(f"indices: got dtype {array.dtype}, needs integers")
-    return np.require(array, np.int64, "CA")
+    return np.require(array, np.int64, ["C", "A"])
 
 
 def target(out: FloatArray | None, shape: Shape, dtype: np.dtype[Any]) -> FloatArray:

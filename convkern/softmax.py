@@ -29,7 +29,7 @@ def along(
     if array.ndim == 0:
         raise ValueError("x: got a number, needs at least one axis")
     axis = check_integer("dim", dim, -array.ndim, array.ndim - 1) % array.ndim
-    array = np.require(dense(array), requirements="CA")
+    array = np.require(dense(array), requirements=["C", "A"])
     if gradient is not None:
         gradient = in_order_of(gradient, array)
     result = destination(out, array, array, gradient)

@@ -105,7 +105,7 @@ class Pooling:
     axes: tuple[Windows, ...]
     channels_last: bool
 
-    @property
+    @cached_property
     def result(self) -> Shape:
         return shape_of(self.batched, self.n, self.channels, tuple(a.out for a in self.axes), self.channels_last)
 
@@ -201,7 +201,7 @@ class _LongTables(Exception):  # noqa: N818  (no error: a result too large to re
         self.result = result
 
 
-@lru_cache(maxsize=256)
+@lru_cache(maxsize=256, typed=True)
 def _remembered(op: str, dtype: str, divisor: float, backward: bool, kind: str, *arguments: Any) -> Prepared:
     pooling = regular_pooling(*arguments) if kind == "regular" else adaptive_pooling(*arguments)
     if backward:
@@ -216,7 +216,13 @@ def _remembered(op: str, dtype: str, divisor: float, backward: bool, kind: str, 
 def prepared(op: str, dtype: str, divisor: float, backward: bool, kind: str, *arguments: Any) -> Prepared:
     """The windows of a call and the compiled pool; remembered for calls with the same shapes and arguments."""
     try:
-        return _remembered(op, dtype, divisor, backward, kind, *map(hashable, arguments))
+        return _remembered(op, dtype, divisor, backward, kind, *arguments)
+    except _LongTables as found:
+        return found.result
+    except TypeError:  # a list or an array among them, or something that the second try names
+        arguments = tuple(map(hashable, arguments))
+    try:
+        return _remembered(op, dtype, divisor, backward, kind, *arguments)
     except _LongTables as found:
         return found.result
 
