@@ -1,3 +1,4 @@
+from collections.abc import Sequence
 from typing import Any, TypedDict
 
 import numpy as np
@@ -87,4 +88,58 @@ def filter_taps(
 ) -> None: ...
 def canny_edges(
     down: Array, right: Array, magnitude: Array, inside: Array | None, low: float, high: float, marks: Array
+Int64Array = NDArray[np.int64]
+Axis = tuple[int, int, int, int, int, Int64Array, Int64Array, Int64Array | None]
+
+class Pool:
+    def __init__(
+        self, op: str, dtype: str, n: int, c: int, channels_last: bool, axes: Sequence[Axis], divisor: float
+    ) -> None: ...
+    @property
+    def result_shape(self) -> tuple[int, ...]: ...
+    def allocate(self, x: Array) -> Array: ...
+    def run(self, x: Array, out: Array | None, indices: Int64Array | None, isa: str) -> Array: ...
+
+def scatter(
+    op: str,
+    channels_last: bool,
+    n: int,
+    c: int,
+    to_size: int,
+    from_size: int,
+    to: Array,
+    source: Array,
+    indices: Int64Array,
+) -> bool: ...
+def unary(op: str, source: Array, grad: Array | None, out: Array, a: float, b: float, isa: str) -> None: ...
+def affine(
+    channels_last: bool,
+    n: int,
+    c: int,
+    inner: int,
+    x: Array,
+    g: Array | None,
+    out: Array,
+    a: Array,
+    b: Array | None,
+    d: Array,
+    isa: str,
+) -> None: ...
+def prelu(
+    channels_last: bool, n: int, c: int, inner: int, x: Array, g: Array | None, out: Array, a: Array, isa: str
+) -> None: ...
+def moments(
+    channels_last: bool,
+    n: int,
+    c: int,
+    inner: int,
+    x: Array,
+    g: Array | None,
+    m: Array,
+    s0: Array,
+    s1: Array,
+    isa: str,
+) -> None: ...
+def softmax(
+    n: int, c: int, inner: int, x: Array, grad: Array | None, out: Array, logarithm: bool, isa: str
 ) -> None: ...

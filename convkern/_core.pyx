@@ -428,3 +428,4 @@ cdef class Plan:
 
 
 include "_core_filters.pxi"
+include "_core_pool.pxi"

@@ -69,6 +69,57 @@ typedef void (*ck_sgemm)(char*, char*, int*, int*, int*, float*, float*, int*, f
 typedef void (*ck_dgemm)(char*, char*, int*, int*, int*, double*, double*, int*, double*, int*, double*, double*, int*);
 void ck_set_blas(ck_sgemm sgemm, ck_dgemm dgemm);
 
+// Pooling. Along an axis output o reads first[o] + k * dilation for k < count[o], all of it inside [0, in); where these
+// are the windows o * stride - pad of `taps` taps cut to the image, stride says so, otherwise it is 0. A sum is divided
+// by `divisor` or, where that is 0, by the product of the axes' divisor[o].
+typedef enum { CK_POOL_MAX = 0, CK_POOL_MIN, CK_POOL_ADD } ck_pool_op;
+typedef struct ck_pool_axis {
+  int64_t in, out, dilation, stride, taps, pad;
+  const int64_t *first, *count, *divisor;
+} ck_pool_axis;
+typedef struct ck_pool {
+  int32_t dtype, op;
+  int32_t channels_last;  // in x and y the channels lie contiguous; otherwise the last axis does
+  int64_t n, c;
+  ck_pool_axis axis[CK_MAX_SPATIAL];  // z, y, x
+  double divisor;
+} ck_pool;
+
+// indices: NULL, or where each extreme value lies in its plane, with y's strides; -1 for an empty window.
+ck_status ck_pool_run(const ck_pool* pool, const char* isa, const ck_array* x, const ck_array* y, int64_t* indices);
+
+// Moves values between a plane of `to` elements and one of `from` positions by flat indices into the former; both have
+// the family's order, nothing in between. CK_INVALID: an index lies outside the plane.
+typedef enum {
+  CK_SCATTER_ADD = 0,  // to[index[i]] += from[i]; an index of -1 is nowhere
+  CK_SCATTER,          // to[index[i]] = from[i]; elsewhere 0
+  CK_GATHER            // from[i] = to[index[i]]
+} ck_scatter_op;
+ck_status ck_scatter(int dtype, int op, int channels_last, int64_t n, int64_t c, int64_t to_size, int64_t from_size,
+                     void* to, void* from, const int64_t* indices);
+
+// Functions of single elements of contiguous arrays; op numbers `Unary` of kernels/tap_table.h. grad NULL: out =
+// f(source), otherwise out = grad f'(source). out may be an input.
+ck_status ck_unary(int dtype, const char* isa, int op, int64_t count, const void* source, const void* grad, void* out,
+                   double a, double b);
+
+// Arrays [n][c][inner] or, with the channels last, [n][inner][c], contiguous; a setting a channel.
+typedef struct ck_channels {
+  int32_t dtype, channels_last;
+  int64_t n, c, inner;
+} ck_channels;
+// out = x a + g b + d; g NULL: without the second term.
+ck_status ck_affine(const ck_channels* shape, const char* isa, const void* x, const void* g, void* out, const void* a,
+                    const void* b, const void* d);
+// out = v where x > 0 and a v elsewhere, of v = g or, where g is NULL, x.
+ck_status ck_prelu(const ck_channels* shape, const char* isa, const void* x, const void* g, void* out, const void* a);
+// s0 = sum t, s1 = sum t (x - m) of each channel, t = g or, where g is NULL, x - m.
+ck_status ck_moments(const ck_channels* shape, const char* isa, const void* x, const void* g, const void* m, double* s0,
+                     double* s1);
+// Along c of [n][c][inner] (channels_last is not read). grad NULL: of x; otherwise the gradient, x being the result.
+ck_status ck_softmax(const ck_channels* shape, const char* isa, const void* x, const void* grad, void* out,
+                     int logarithm);
+
 // Machine measurements: floating-point operations done by `iterations` rounds on every thread; bytes moved by copies.
 int64_t ck_fma_loop(const char* isa, int dtype, int64_t iterations);
 int64_t ck_stream(const void* from, void* to, int64_t bytes, int64_t repeats);

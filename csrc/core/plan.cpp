@@ -70,6 +70,16 @@ const LineTable* line_table(const char* isa) {
   const Isa* entry = find_isa(isa);
   return entry ? entry->lines : nullptr;
 }
+template <>
+const Kernels<float>* find_kernels<float>(const char* isa) {
+  const Isa* entry = find_isa(isa);
+  return entry ? entry->f32 : nullptr;
+}
+template <>
+const Kernels<double>* find_kernels<double>(const char* isa) {
+  const Isa* entry = find_isa(isa);
+  return entry ? entry->f64 : nullptr;
+}
 
 }  // namespace convkern
 

@@ -49,6 +49,10 @@ using MakeAlgorithm = std::unique_ptr<Algorithm> (*)(const ck_spec& spec, const 
 // The line kernels of an instruction set; null where it is unknown or not supported here.
 const LineTable* line_table(const char* isa);
 
+// The kernels of an ISA for a dtype; null where it is not supported here.
+template <class T>
+const Kernels<T>* find_kernels(const char* isa);
+
 }  // namespace convkern
 
 struct ck_plan {

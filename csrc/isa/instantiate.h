@@ -4,6 +4,8 @@
 #include "kernels/fft.h"
 #include "kernels/lines.h"
 #include "kernels/pack.h"
+#include "kernels/softmax.h"
+#include "kernels/tap.h"
 #include "kernels/tile.h"
 #include "kernels/winograd.h"
 
@@ -38,6 +40,8 @@ constexpr Kernels<T> make_kernels() {
   table.depthwise = depthwise<T>;
   table.depthwise_weight = depthwise_weight<T>;
   table.fft = fft_kernels<T>();
+  table.element = make_element_kernels<T>();
+  table.tap = make_tap_kernels<T>();
   table.peak = peak<T>;
   return table;
 }

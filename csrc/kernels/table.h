@@ -6,6 +6,7 @@
 #include <stdint.h>
 
 #include "kernels/line_table.h"
+#include "kernels/tap_table.h"
 
 namespace convkern {
 
@@ -137,6 +138,8 @@ struct Kernels {
                            T* sums);
 
   FftKernels<T> fft;
+  TapKernels<T> tap;
+  ElementKernels<T> element;
 
   // Does `iterations` rounds of independent multiply-adds in registers; returns the floating-point operations done.
   int64_t (*peak)(int64_t iterations);
