@@ -16,6 +16,7 @@ import numpy.typing as npt
 
 from .. import _core
 from ..config import Settings, current
+from ..memory import memory
 from ..original import original
 from .layout import Shape, Span
 from .route import Route, route
@@ -52,7 +53,7 @@ class Call:
         settings: Settings = current()
         return route(
             self.shape1, self.shape2, self.axes, self.kept, self.border, self.filled, dtype, products, accuracy,
-            settings, _core.get_isa(),
+            settings, _core.get_isa(), memory.generation,
         )  # fmt: skip
 
 
