@@ -200,6 +200,15 @@ def test_integers_of_all_sizes_are_exact_and_wrap(dtype, method, n, k):
     )
 
 
+@pytest.mark.parametrize("dtype", INTEGERS)
+@pytest.mark.parametrize("bits", [7, 20, 45, 48, 50, 51, 53])
+def test_integers_near_the_limits_of_floats(dtype, bits):
+    rng = np.random.default_rng(6)
+    x = rng.integers(-(2 ** (bits - 4)), 2 ** (bits - 4), (50, 60), endpoint=True).astype(dtype)
+    w = rng.integers(-8, 8, (3, 3), endpoint=True).astype(dtype)
+    np.testing.assert_array_equal(signal.convolve2d(x, w), scipy.signal.convolve2d(x, w))
+
+
 def test_a_fill_value_beyond_the_type_of_the_image():
     image, kernel = np.full((5, 6), 255, np.uint8), np.full((3, 3), 1000, np.int64)
     for fill in (2**20 + 1, -(2**31), 2**40 + 1):

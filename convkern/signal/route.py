@@ -39,6 +39,7 @@ class Route:
     def __init__(
         self, shape1: Shape, shape2: Shape, axes: Shape, kept: tuple[Span, ...], border: str, filled: bool,
         dtype: str, products: int, accuracy: str, settings: Settings, isa: str,
+        generation: int,
     ) -> None:  # fmt: skip
         layout = Layout(shape1, shape2, axes, kept, bordered=border != "zeros" or filled)
         self.layout = layout
@@ -61,6 +62,7 @@ class Route:
             accuracy,
             isa,
             settings,
+            generation,
         )
         self.prepared = self.plan(1, 1)
         spec = self.prepared.problem.spec
@@ -78,12 +80,12 @@ class Route:
 
     def plan(self, channels: int, outputs: int) -> Prepared:
         """The prepared call, with so many channels summed and so many outputs for each one there would be."""
-        rank, image, kernel, padding, groups, border, accuracy, isa, settings = self._arguments
+        rank, image, kernel, padding, groups, border, accuracy, isa, settings, generation = self._arguments
         x_shape = (image[0], image[1] * channels, *image[2:])
         weight_shape = (kernel[0] * outputs, channels, *kernel[2:])
         return lookup(
             "forward", rank, x_shape, self.dtype, weight_shape, 1, padding, 0, 1, groups, border, None, None, "auto",
-            accuracy, isa, settings,
+            accuracy, isa, settings, generation,
         )  # fmt: skip
 
     def __call__(self, in1: Array, in2: Array, fill: Any = 0) -> Array:
