@@ -153,7 +153,7 @@ def calibrate(
         _core.set_isa(outside)
     rates: dict[str, Any] = shown
     free = [name for name in names() if name not in shown]
-    starts = [replace(machine, **rates) for machine in {table, before}]
+    starts = [replace(machine, **rates) for machine in dict.fromkeys((table, before))]
     measured = min((fit(start, table, free, samples, threads) for start in starts), key=lambda found: found[1])[0]
     used = replace(
         before,
