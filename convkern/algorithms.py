@@ -139,13 +139,18 @@ class Direct(Algorithm):
     def cost(self, spec: Spec, machine: Machine, *, planned: bool, threads: int) -> float:
         rows, columns, depth = products(spec)
         lanes = machine.vector(spec.dtype)
-        # Pixels on the vector side cost a transposed store, and pay only where channels leave most lanes idle.
-        # With fewer than three rows of channels a tile then has too few sums under way to hide the latency of adding.
-        use = max(lane_use(columns, lanes), 0.15 * min(4, 1 + columns) * lane_use(line(spec), lanes))
         # Every tile stores once per sum: about as long as eight of its multiply-add steps.
-        efficiency = machine.efficiency * use * depth / (depth + 8)
-        arithmetic = spec.flops / (machine.peak(spec.dtype) * max(efficiency, 1e-3))
-        arithmetic += shuffled(spec, machine, spec.groups * rows * columns)
+        full = spec.flops / (machine.peak(spec.dtype) * machine.efficiency * depth) * (depth + 8) if depth else 0.0
+        by_channels = full / max(lane_use(columns, lanes), 1e-3)
+        by_channels += shuffled(spec, machine, spec.groups * rows * columns)
+        # Pixels on the vector side pay only where channels leave most lanes idle: lines are gathered from
+        # channels-last images and split by strides. With fewer than three rows of channels a tile has too few sums
+        # under way to hide the latency of adding.
+        by_pixels = full / max(0.15 * min(4, 1 + columns) * lane_use(line(spec), lanes), 1e-3)
+        read, source = (spec.co, spec.output) if spec.direction == "grad_input" else (spec.ci, spec.input)
+        moves = 6.0 if spec.channels_last and read > 1 else float(spec.stride[-1] > 1)
+        by_pixels += moves * spec.n * read * math.prod(source) * machine.shuffle_cycles / machine.clock()
+        arithmetic = min(by_channels, by_pixels)
         arithmetic += machine.group * spec.groups * spec.n if spec.groups > 1 else 0.0
         seconds = shared(max(arithmetic, moved(spec, machine)), machine, threads)
         if not planned and spec.direction != "grad_weight":

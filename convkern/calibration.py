@@ -55,6 +55,8 @@ LAYERS = {
     "grouped": ("1,64,28x28->64 3x3 p1 g8", "1,96,14x14->128 5x5 p2 g2"),
     # the plane's taps and border: single images and lines
     "plane": ("1,1,128x128->1 5x5 p2", "1,1,96x96->1 15x15 p7", "4,1,64x64->1 3x3 p1", "1,1,8000->1 k128"),
+    # fft_cycles, fft_pass_cycles: windows large enough for transforms, few and many channels
+    "transforms": ("1,1,128x128->1 31x31 p15", "1,8,56x56->8 15x15 p7", "1,1,16000->1 k1024"),
     # other directions, dimensions and dtypes of the same kernels
     "others": (
         "grad_input 1,64,28x28->64 3x3 p1",
@@ -153,7 +155,7 @@ def calibrate(
         _core.set_isa(outside)
     rates: dict[str, Any] = shown
     free = [name for name in names() if name not in shown]
-    starts = [replace(machine, **rates) for machine in {table, before}]
+    starts = [replace(machine, **rates) for machine in dict.fromkeys((table, before))]
     measured = min((fit(start, table, free, samples, threads) for start in starts), key=lambda found: found[1])[0]
     used = replace(
         before,

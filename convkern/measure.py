@@ -14,7 +14,7 @@ from . import _core
 from .algorithms import BY_NAME
 from .arrays import FloatArray
 from .config import DEFAULTS, Settings, config
-from .locks import fork_safe_lock
+from .locks import LongLock
 from .memory import Times, memory, row_name
 from .problem import Shape, shape_of
 from .spec import Spec
@@ -24,7 +24,7 @@ SETTLE = 0.15  # seconds of quiet before the first sample: BLAS's threads have g
 SECONDS = 0.05  # that an algorithm may take for its samples, the first three aside
 NEVER = 1e9
 HOPELESS = 3.0  # times the best: measured no further
-one_at_a_time = fork_safe_lock()
+one_at_a_time = LongLock()
 
 
 def measure(

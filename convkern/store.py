@@ -209,7 +209,11 @@ def _locked(path: str) -> Iterator[None]:
     with open(path, "ab") as file:
         with suppress(OSError):  # some network file systems
             fcntl.flock(file, fcntl.LOCK_EX)
-        yield  # closing unlocks
+        try:
+            yield
+        finally:  # closing alone would leave it locked while a child that was forked meanwhile has the file open
+            with suppress(OSError):
+                fcntl.flock(file, fcntl.LOCK_UN)
 
 
 def forget(place: str) -> bool:

@@ -119,6 +119,32 @@ def test_processes_that_write_at_once_lose_nothing(place):
     assert rows.keys() == {f"{name} {i}" for name in "abc" for i in range(40)}
 
 
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
+def test_a_child_forked_during_a_write_does_not_keep_others_out(place):
+    out = run(f"""
+        import json, os, time
+        from convkern import store
+        dump = json.dump
+
+        def forking(*arguments, **settings):
+            global child
+            child = os.fork()
+            if child == 0:
+                time.sleep(60)
+                os._exit(0)
+            dump(*arguments, **settings)
+
+        json.dump = forking
+        store.write({place!r}, {{}}, {{"isa 1 0": {{"one": {{"direct": 1.0}}}}}})
+        json.dump = dump
+        store.write({place!r}, {{}}, {{"isa 1 0": {{"two": {{"direct": 1.0}}}}}})
+        os.kill(child, 9)
+        os.waitpid(child, 0)
+        print(*store.read(store.file_in({place!r})).times["isa 1 0"])
+    """, timeout=30)  # fmt: skip
+    assert out.split() == ["one", "two"]
+
+
 def damaged():
     good = {"format": store.FORMAT, "cpu": store.cpu(), "constants": {}, "times": {}}
     row = "plan x"
@@ -385,6 +411,41 @@ def test_threads_that_meet_a_problem_at_once_measure_it_once(place, monkeypatch)
         worker.join()
     assert names == ["im2col"] * 4
     assert clock.asked == [row_name(SPEC, True)]
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
+def test_a_fork_in_the_middle_of_a_measurement(place):
+    out = run("""
+        import os, threading, time
+        import numpy as np, convkern
+        from convkern import measure
+        w, inside, go = np.ones((16, 16, 3, 3), np.float32), threading.Event(), threading.Event()
+        take_turns = measure.take_turns
+
+        def slow(*arguments):
+            inside.set()
+            go.wait()
+            return take_turns(*arguments)
+
+        def tuned(size):
+            with convkern.config(tune=True):
+                return convkern.plan((1, 16, size, size), w, padding=1)
+
+        measure.take_turns = slow
+        worker = threading.Thread(target=tuned, args=(9,))
+        worker.start()
+        inside.wait()
+        child = os.fork()
+        if child == 0:
+            measure.take_turns = take_turns
+            os._exit(0 if tuned(10) else 1)
+        print(os.waitpid(child, 0)[1])
+        go.set()
+        worker.join()
+    """, CONVKERN_CACHE=place)  # fmt: skip
+    assert out == "0\n"
+    rows = store.read(store.file_in(place)).times[key()]
+    assert {name.split()[1] for name in rows} == {"1,16,9x9->16", "1,16,10x10->16"}
 
 
 def test_a_limited_block_measures_what_its_limits_allow_and_others_the_rest(place, monkeypatch):
