@@ -28,39 +28,39 @@ CK_INLINE void store_as(void* to, V v) {
 }
 
 // Whether v replaces acc, as lanes of all ones.
-template <TapOp Op, class V>
+template <Reduction Op, class V>
 CK_INLINE auto beats(V v, V acc) {
-  if constexpr (Op == TapOp::max)
+  if constexpr (Op == Reduction::max)
     return (v > acc) | (v != v);
   else
     return (v < acc) | (v != v);
 }
 
-template <TapOp Op, class V>
+template <Reduction Op, class V>
 CK_INLINE V combine(V acc, V v) {
-  if constexpr (Op == TapOp::add) {
+  if constexpr (Op == Reduction::add) {
     return acc + v;
   } else {
-    acc = (Op == TapOp::max ? v > acc : v < acc) ? v : acc;  // one instruction; keeps acc where either is NaN
+    acc = (Op == Reduction::max ? v > acc : v < acc) ? v : acc;  // one instruction; keeps acc where either is NaN
     return v != v ? v : acc;
   }
 }
 
 inline constexpr int64_t taps_in_part = 32;
 
-template <class T, TapOp Op, int L, int NV>
+template <class T, Reduction Op, int L, int NV>
 CK_INLINE void tap_block(const TapJob<T>& job, ptrdiff_t at, int64_t i, T* out) {
   using V = typename Short<T, L>::type;
   V acc[NV];
   const auto from = [&](int64_t k, int v) { return load_as<V>(job.taps[k] + at + i + v * L); };
   CK_UNROLL
   for (int v = 0; v < NV; ++v) acc[v] = from(0, v);
-  const int64_t first = Op == TapOp::add && job.count > taps_in_part ? taps_in_part : job.count;
+  const int64_t first = Op == Reduction::add && job.count > taps_in_part ? taps_in_part : job.count;
   for (int64_t k = 1; k < first; ++k) {
     CK_UNROLL
     for (int v = 0; v < NV; ++v) acc[v] = combine<Op>(acc[v], from(k, v));
   }
-  if constexpr (Op == TapOp::add) {
+  if constexpr (Op == Reduction::add) {
     for (int64_t k = first; k < job.count;) {
       const int64_t end = k + taps_in_part < job.count ? k + taps_in_part : job.count;
       V part[NV];
@@ -96,7 +96,7 @@ CK_INLINE void cover(int64_t width, F&& block) {
   if (i < width) block.template operator()<L, 1>(width - L);
 }
 
-template <class T, TapOp Op>
+template <class T, Reduction Op>
 struct TapRow {
   const TapJob<T>& job;
   int64_t r;
@@ -106,7 +106,7 @@ struct TapRow {
   }
 };
 
-template <class T, TapOp Op>
+template <class T, Reduction Op>
 void tap_run(const TapJob<T>& job) {
   constexpr int w = lanes<T>;
   for (int64_t r = 0; r < job.rows; ++r) {
@@ -124,7 +124,7 @@ void tap_run(const TapJob<T>& job) {
   }
 }
 
-template <class T, TapOp Op, int L>
+template <class T, Reduction Op, int L>
 CK_INLINE void index_block(const IndexJob<T>& job, int64_t r, int64_t i) {
   using V = typename Short<T, L>::type;
   using P = typename IndexJob<T>::P;
@@ -132,7 +132,7 @@ CK_INLINE void index_block(const IndexJob<T>& job, int64_t r, int64_t i) {
   const P row = static_cast<P>(r * job.row_position);
   const I lane = job.lane_position ? load_as<I>(job.lane_position + i) : I{};
   I where = (job.lane_start ? load_as<I>(job.lane_start + i) : I{}) + static_cast<P>(job.start + row);
-  V best = V{} + (Op == TapOp::max ? -static_cast<T>(__builtin_inf()) : static_cast<T>(__builtin_inf()));
+  V best = V{} + (Op == Reduction::max ? -static_cast<T>(__builtin_inf()) : static_cast<T>(__builtin_inf()));
   for (int64_t k = 0; k < job.count; ++k) {
     const V v = load_as<V>(job.taps[k] + r * job.step + i);
     const auto take = beats<Op>(v, best);
@@ -146,7 +146,7 @@ CK_INLINE void index_block(const IndexJob<T>& job, int64_t r, int64_t i) {
   for (int l = 0; l < L; ++l) indices[l] = narrow[l];
 }
 
-template <class T, TapOp Op>
+template <class T, Reduction Op>
 struct IndexRow {
   const IndexJob<T>& job;
   int64_t r;
@@ -156,7 +156,7 @@ struct IndexRow {
   }
 };
 
-template <class T, TapOp Op>
+template <class T, Reduction Op>
 void tap_index(const IndexJob<T>& job) {
   constexpr int w = lanes<T>;
   for (int64_t r = 0; r < job.rows; ++r) {
@@ -170,7 +170,7 @@ void tap_index(const IndexJob<T>& job) {
   }
 }
 
-template <class T, TapOp Op>
+template <class T, Reduction Op>
 T tap_reduce(const T* x, int64_t count) {
   constexpr int w = lanes<T>, n = 4;
   using V = Vector<T>;
@@ -220,7 +220,7 @@ CK_INLINE Vector<T> every_second(Vector<T> a, Vector<T> b) {
 
 // K lines, or job.count where K is 0. Everything the loops read is copied first: a store could change the job, for all
 // the compiler knows, and short rows have no time to read it again.
-template <class T, TapOp Op, int K>
+template <class T, Reduction Op, int K>
 CK_INLINE void pairs_of(const TapJob<T>& job) {
   constexpr int w = lanes<T>;
   const int64_t count = K ? K : job.count, width = job.width, rows = job.rows, out_step = job.out_step;
@@ -231,7 +231,7 @@ CK_INLINE void pairs_of(const TapJob<T>& job) {
   for (int k = 0; k < K; ++k) fixed[k] = job.taps[k];
   const T* const* taps = K ? fixed : job.taps;
   const auto finished = [=](auto sum) {
-    if constexpr (Op != TapOp::add) return sum;
+    if constexpr (Op != Reduction::add) return sum;
     return multiply ? sum * factor : sum / factor;
   };
   const auto block = [&](ptrdiff_t at, T* out) __attribute__((always_inline)) {
@@ -270,7 +270,7 @@ CK_INLINE void pairs_of(const TapJob<T>& job) {
   }
 }
 
-template <class T, TapOp Op>
+template <class T, Reduction Op>
 void tap_pairs(const TapJob<T>& job) {
   if (job.count == 2)
     pairs_of<T, Op, 2>(job);
@@ -303,10 +303,10 @@ void halve(const T* x, int64_t evens, int64_t odds, T* even, T* odd) {
 
 template <class T>
 constexpr TapKernels<T> make_tap_kernels() {
-  return {{tap_run<T, TapOp::max>, tap_run<T, TapOp::min>, tap_run<T, TapOp::add>},
-          {tap_index<T, TapOp::max>, tap_index<T, TapOp::min>},
-          {tap_reduce<T, TapOp::max>, tap_reduce<T, TapOp::min>, tap_reduce<T, TapOp::add>},
-          {tap_pairs<T, TapOp::max>, tap_pairs<T, TapOp::min>, tap_pairs<T, TapOp::add>},
+  return {{tap_run<T, Reduction::max>, tap_run<T, Reduction::min>, tap_run<T, Reduction::add>},
+          {tap_index<T, Reduction::max>, tap_index<T, Reduction::min>},
+          {tap_reduce<T, Reduction::max>, tap_reduce<T, Reduction::min>, tap_reduce<T, Reduction::add>},
+          {tap_pairs<T, Reduction::max>, tap_pairs<T, Reduction::min>, tap_pairs<T, Reduction::add>},
           halve<T>};
 }
 

@@ -7,7 +7,7 @@
 
 namespace convkern {
 
-enum class TapOp : int32_t { max, min, add };
+enum class Reduction : int32_t { max, min, add };
 inline constexpr int tap_ops = 3;
 
 // How a sum ends: times a factor, over a divisor, or over divisor * divisors[i].
