@@ -1,4 +1,4 @@
-"""The command line: python -m bench [options], python -m bench compare A.json B.json."""
+"""The command line: python -m bench [options], bench compare A.json B.json, bench training [options]."""
 
 from __future__ import annotations
 
@@ -149,6 +149,10 @@ def main(arguments: list[str]) -> int:
     if console.width < WIDTH:
         console = Console(width=WIDTH)
     try:
+        if arguments[:1] == ["training"]:
+            from . import training
+
+            return training.main(arguments[1:])
         if arguments[:1] == ["compare"]:
             files = argparse.ArgumentParser(prog="python -m bench compare", description=compare.__doc__)
             files.add_argument("a")

@@ -5,6 +5,7 @@ Started as `python -m bench.worker PEER THREADS`; the parent's side is pool.py. 
     {"do": "hello"}                               -> version, or "missing"
     {"do": "machine"}                             -> what machine.describe says ("ours" only)
     {"do": "prepare", "spec", "algorithms", "folder"} -> per contestant: seconds a call and its result's file, or "skip"
+    {"do": "network", "task", "folder"}           -> the same for a network of training.py
     {"do": "time", "name", "calls"}               -> seconds a call; "ours": the FMA peak beside them
     {"do": "bandwidth", "footprint"} -> bytes a second of a copy touching that many bytes ("ours" only)
 
@@ -19,6 +20,7 @@ import json
 import os
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -86,9 +88,16 @@ class Worker:
 
         return machine.describe(self.threads)
 
+    def network(self, task: str, folder: str) -> dict[str, Any]:
+        from . import training
+
+        if self.name == "ours":
+            from . import machine
+
+            self.meters = machine.Meters("float32")
+        return self.build(training.contestants(self.name, task, self.threads), folder)
+
     def prepare(self, spec: str, algorithms: bool, folder: str) -> dict[str, Any]:
-        self.ready.clear()
-        gc.collect()
         case = Case(Spec.parse(spec))
         if self.name == "ours":
             from . import machine, ours
@@ -97,6 +106,11 @@ class Worker:
             self.meters = machine.Meters(case.spec.dtype)
         else:
             factories = peers.contestants(self.name, case, self.threads)
+        return self.build(factories, folder)
+
+    def build(self, factories: dict[str, Callable[[], Contestant]], folder: str) -> dict[str, Any]:
+        self.ready.clear()
+        gc.collect()
         replies: dict[str, Any] = {}
         for number, (name, build) in enumerate(factories.items()):
             try:
