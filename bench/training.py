@@ -215,7 +215,9 @@ def main(arguments: list[str]) -> int:
     options.add_argument("--json", type=Path, metavar="OUT", help="write all samples here")
     chosen = options.parse_args(arguments)
     console = Console()
-    table = Table("task", "contestant", "ms", "ratio", "goal", title="training and inference; ratio = fastest peer / ours")
+    table = Table(
+        "task", "contestant", "ms", "ratio", "goal", title="training and inference; ratio = fastest peer / ours"
+    )
     samples: dict[str, dict[str, list[float]]] = {}
     with workers(["ours", "torch"], chosen.threads) as (handles, versions, missing):
         for task, (_, _, _, goal) in (SMOKE if chosen.smoke else TASKS).items():
@@ -235,7 +237,14 @@ def main(arguments: list[str]) -> int:
                             console.print(f"[red]{name} computes something else in {task}: differs by {off:.1e}[/]")
                             continue
                         entries.append(Entry(name, handle, found["seconds"], found["note"]))
-            race(entries, 1 << 22, 0.0 if chosen.smoke else chosen.seconds, 2 if chosen.smoke else 5, 4e-3, lambda _: None)
+            race(
+                entries,
+                1 << 22,
+                0.0 if chosen.smoke else chosen.seconds,
+                2 if chosen.smoke else 5,
+                4e-3,
+                lambda _: None,
+            )
             samples[task] = {e.name: e.seconds for e in entries}
             quarter = {e.name: float(np.quantile(e.seconds, 0.25)) for e in entries}
             best = min((t for name, t in quarter.items() if name.startswith("torch")), default=None)

@@ -63,7 +63,7 @@ def plot(x, target, found, losses, path):
 def main(arguments=None):
     """Learn, report, plot; returns the largest difference of the nine numbers from Sobel's."""
     options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    options.add_argument("--steps", type=int, default=1500)
+    options.add_argument("--steps", type=int, default=800)
     options.add_argument("--output", default="edges.png", help="picture of edges and filters")
     chosen = options.parse_args(arguments)
     x = photograph()

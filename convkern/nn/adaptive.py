@@ -19,7 +19,9 @@ class Adaptive(Pool):
         super().__init__(output_size)
         sizes = tuple(output_size) if isinstance(output_size, tuple | list) else (output_size,) * self.rank
         if len(sizes) != self.rank or any(size is not None and size < 0 for size in sizes):
-            raise ValueError(f"output_size: got {output_size!r}, needs {self.rank} sizes of at least 0, or None to keep one")
+            raise ValueError(
+                f"output_size: got {output_size!r}, needs {self.rank} sizes of at least 0, or None to keep one"
+            )
         self.output_size = sizes
 
     def output_shape(self, input_shape: Shape) -> Shape:

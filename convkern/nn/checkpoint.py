@@ -1,6 +1,6 @@
 """Training interrupted and resumed to the same bits: model, optimizer, random generators and history in one file.
 
-    file = model.* + optimizer.* arrays, and JSON with the steps, the epoch, the generators' states and the history
+file = model.* + optimizer.* arrays, and JSON with the steps, the epoch, the generators' states and the history
 """
 
 from __future__ import annotations

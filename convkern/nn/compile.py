@@ -117,4 +117,6 @@ class Compiled:
 
     def __repr__(self) -> str:
         lines = "".join(f"\n  {text}" for text in self.steps)
-        return f"Compiled({self.input_shape} -> {self.output_shape}, {self.buffer_bytes / 1e6:.2f} MB of buffers){lines}"
+        return (
+            f"Compiled({self.input_shape} -> {self.output_shape}, {self.buffer_bytes / 1e6:.2f} MB of buffers){lines}"
+        )

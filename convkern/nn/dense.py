@@ -158,7 +158,9 @@ class Dense(Layer):
         kernel = (size, size) if isinstance(size, int) else tuple(size)
         field = math.prod(kernel)
         if field < 1 or self.in_features % field:
-            raise ValueError(f"size: got {size!r}, needs a map whose {field} positions divide {self.in_features} features")
+            raise ValueError(
+                f"size: got {size!r}, needs a map whose {field} positions divide {self.in_features} features"
+            )
         conv: Any = Conv(self.in_features // field, self.out_features, kernel, bias=self.bias is not None)
         conv.weight = self.weight.reshape(conv.weight.shape).copy()
         conv.bias = None if self.bias is None else self.bias.copy()

@@ -264,7 +264,9 @@ def fit(
     True
     """
     if epochs < 0 or batch_size < 1 or (patience is not None and patience < 1):
-        raise ValueError(f"epochs, batch_size, patience: got {epochs}, {batch_size}, {patience}, needs positive numbers")
+        raise ValueError(
+            f"epochs, batch_size, patience: got {epochs}, {batch_size}, {patience}, needs positive numbers"
+        )
     if resume and checkpoint is None:
         raise ValueError("resume: got True without checkpoint, needs the folder to resume from")
     run = _Run(model, data, loss, optimizer, batch_size, metrics, schedule, clip_norm, transform, seed)
@@ -324,9 +326,13 @@ class _Run:
             self.steps_per_epoch: int | None = -(-length(data[0]) // batch_size)
         else:
             if not isinstance(data, Iterable) or iter(data) is data:
-                raise TypeError(f"data: got {type(data).__name__}, needs (x, y) or an object to iterate over every epoch")
+                raise TypeError(
+                    f"data: got {type(data).__name__}, needs (x, y) or an object to iterate over every epoch"
+                )
             self.steps_per_epoch = len(data) if hasattr(data, "__len__") else None
-        classes = isinstance(loss, CrossEntropy) and is_pair(data) and data[1] is not None and data[1].dtype.kind in "iu"
+        classes = (
+            isinstance(loss, CrossEntropy) and is_pair(data) and data[1] is not None and data[1].dtype.kind in "iu"
+        )
         self.metrics = metrics if metrics is not None else ({"accuracy": accuracy} if classes else {})
 
     def restore(self) -> None:
@@ -358,7 +364,9 @@ class _Run:
             if asked():
                 return None
         if not count:
-            raise ValueError(f"data: got no batches in epoch {number + 1}, needs at least one; a generator runs only once")
+            raise ValueError(
+                f"data: got no batches in epoch {number + 1}, needs at least one; a generator runs only once"
+            )
         means = {name: value / count for name, value in total.items()}
         return {"epoch": number + 1, **means, "lr": self.optimizer.lr, "seconds": time.perf_counter() - start}
 

@@ -126,7 +126,9 @@ class Layer:
         layer = self
         for name in path.split(".") if path else ():
             if name not in layer.layers:
-                raise KeyError(f"no layer {name!r} of path {path!r} in {type(layer).__name__}: it has {[*layer.layers]}")
+                raise KeyError(
+                    f"no layer {name!r} of path {path!r} in {type(layer).__name__}: it has {[*layer.layers]}"
+                )
             layer = layer.layers[name]
         return layer
 

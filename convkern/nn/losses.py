@@ -96,7 +96,9 @@ class CrossEntropy(Loss):
         log_p -= np.log(np.exp(log_p).sum(axis=-1, keepdims=True))
         weight = np.ones(classes) if self.weight is None else self.weight
         if weight.shape != (classes,):
-            raise ValueError(f"weight: got shape {weight.shape}, needs ({classes},) for a prediction of {prediction.shape}")
+            raise ValueError(
+                f"weight: got shape {weight.shape}, needs ({classes},) for a prediction of {prediction.shape}"
+            )
         wanted, total = self._wanted(np.asarray(target), prediction.shape, scores.shape, weight, scores.dtype)
         terms = np.multiply(wanted, log_p, out=np.zeros_like(log_p), where=wanted != 0)  # 0 * inf is no term
         value = -float(terms.sum(dtype=np.float64))

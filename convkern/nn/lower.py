@@ -126,9 +126,7 @@ class Lowering:
         parts = [f"{type(layer).__name__} {plan.spec} by {plan.algorithm}"]
         parts += ["BatchNorm"] if norm is not None else []
         inputs: tuple[int, ...] = (value,) if residual is None else (value, residual)
-        return program.emit(
-            " + ".join(parts), lambda out, x, more=None: plan(x, out, more), inputs, plan.output_shape
-        )
+        return program.emit(" + ".join(parts), lambda out, x, more=None: plan(x, out, more), inputs, plan.output_shape)
 
     def dense(self, layer: Dense, norm: BatchNorm | None, clamp: Clamp, value: int, flattened: bool) -> int:
         program, weight, bias = self.program, layer.weight, layer.bias
@@ -245,7 +243,9 @@ def writer(layer: Layer, ndim: int) -> tuple[Any, bool]:
         weight = None if layer.weight is None else layer.weight.copy()
         bias = None if layer.bias is None else layer.bias.copy()
         eps = layer.eps
-        return lambda out, x: convkern.batch_norm(x, mean, var, weight, bias, False, 0, eps, layout=layout, out=out), True
+        return lambda out, x: convkern.batch_norm(
+            x, mean, var, weight, bias, False, 0, eps, layout=layout, out=out
+        ), True
     if isinstance(layer, MaxPool):
         return lambda out, x: layer._run(x, out=out), False
     if isinstance(layer, AvgPool):

@@ -79,7 +79,9 @@ class Optimizer:
         for name, array in state.items():
             slot, _, path = name.partition(".")
             if slot not in self.state:
-                raise ValueError(f"state: got {name!r}, {type(self).__name__} keeps {', '.join(self.slots) or 'nothing'}")
+                raise ValueError(
+                    f"state: got {name!r}, {type(self).__name__} keeps {', '.join(self.slots) or 'nothing'}"
+                )
             self.state[slot][path] = np.array(array)
 
     def __repr__(self) -> str:

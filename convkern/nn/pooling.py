@@ -27,7 +27,9 @@ class Pool(Layer):
         super().__init__()
         self.rank = self.rank or next((len(size) for size in sizes if isinstance(size, tuple)), 0)
         if self.rank not in LAYOUTS:
-            raise ValueError(f"{type(self).__name__}: got no tuple of 1 to 3 sizes, needs one, or the name for 1d, 2d, 3d")
+            raise ValueError(
+                f"{type(self).__name__}: got no tuple of 1 to 3 sizes, needs one, or the name for 1d, 2d, 3d"
+            )
 
     @property
     def layout(self) -> str:

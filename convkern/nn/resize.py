@@ -88,8 +88,12 @@ class Upsample(Layer):
         """(input size, output size, input elements per output element) of each spatial axis."""
         own = shape[1:-1] if self.channels_last else shape[2:]
         rank = len(own)
-        if rank not in (1, 2, 3) or (self.mode != "nearest" and rank != 1 + ("linear", "bilinear", "trilinear").index(self.mode)):
-            raise ValueError(f"got an input of shape {tuple(shape)}, needs N, C and the spatial axes of mode {self.mode!r}")
+        if rank not in (1, 2, 3) or (
+            self.mode != "nearest" and rank != 1 + ("linear", "bilinear", "trilinear").index(self.mode)
+        ):
+            raise ValueError(
+                f"got an input of shape {tuple(shape)}, needs N, C and the spatial axes of mode {self.mode!r}"
+            )
         given: Any = self.size if self.size is not None else self.scale_factor
         values = tuple(given) if isinstance(given, tuple | list) else (given,) * rank
         if len(values) != rank or min(values) <= 0:
@@ -181,7 +185,9 @@ class PixelShuffle(Layer):
     def output_shape(self, input_shape: Shape) -> Shape:
         r = self.upscale_factor
         if len(input_shape) != 4 or input_shape[self.channel_axis()] % (r * r):
-            raise ValueError(f"got an input of shape {tuple(input_shape)}, needs 4 axes and a multiple of {r * r} channels")
+            raise ValueError(
+                f"got an input of shape {tuple(input_shape)}, needs 4 axes and a multiple of {r * r} channels"
+            )
         if self.channels_last:
             n, h, w, c = input_shape
             return (n, h * r, w * r, c // (r * r))
@@ -227,7 +233,9 @@ class Pad(Layer):
         for i in range(len(pad) // 2):
             shape[last - i] += pad[2 * i] + pad[2 * i + 1]
         if min(shape) < 0:
-            raise ValueError(f"padding: got {self.padding!r} for an input of shape {tuple(input_shape)}, crops too much")
+            raise ValueError(
+                f"padding: got {self.padding!r} for an input of shape {tuple(input_shape)}, crops too much"
+            )
         return tuple(shape)
 
 

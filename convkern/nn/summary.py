@@ -95,7 +95,9 @@ class Summary:
         lines.append(("total", "", "", f"{self.parameters:,}", f"{self.multiply_adds:,}", ""))
         widths = [max(len(line[i]) for line in lines) for i in range(6)]
         return "\n".join(
-            "  ".join(c.ljust(w) if i < 3 else c.rjust(w) for i, (c, w) in enumerate(zip(line, widths, strict=True))).rstrip()
+            "  ".join(
+                c.ljust(w) if i < 3 else c.rjust(w) for i, (c, w) in enumerate(zip(line, widths, strict=True))
+            ).rstrip()
             for line in lines
         )
 

@@ -43,10 +43,17 @@ def unet():
     """Two levels: down by pooling, up by a transposed convolution, the upper level's features around."""
 
     def double(ci, co, rng):
-        return [nn.Conv2d(ci, co, 3, padding=1, rng=rng), nn.ReLU(), nn.Conv2d(co, co, 3, padding=1, rng=rng + 1), nn.ReLU()]
+        return [
+            nn.Conv2d(ci, co, 3, padding=1, rng=rng),
+            nn.ReLU(),
+            nn.Conv2d(co, co, 3, padding=1, rng=rng + 1),
+            nn.ReLU(),
+        ]
 
     bottom = nn.Sequential(nn.MaxPool2d(2), *double(4, 6, 2), nn.ConvTranspose2d(6, 4, 2, 2, rng=4))
-    middle = nn.Sequential(nn.MaxPool2d(2), *double(3, 4, 0), nn.Skip(bottom), *double(8, 4, 5), nn.ConvTranspose2d(4, 3, 2, 2, rng=7))
+    middle = nn.Sequential(
+        nn.MaxPool2d(2), *double(3, 4, 0), nn.Skip(bottom), *double(8, 4, 5), nn.ConvTranspose2d(4, 3, 2, 2, rng=7)
+    )
     return nn.Sequential(*double(6, 3, 8), nn.Skip(middle), *double(6, 3, 10), nn.Conv2d(3, 2, 1, rng=12))
 
 

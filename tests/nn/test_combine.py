@@ -109,7 +109,9 @@ def test_a_dtype_that_does_not_fit_names_the_layer():
 
 
 def test_three_branches_and_a_gate_without_axes():
-    check_layer(nn.Residual(nn.Conv2d(3, 2, 1, rng=0), nn.Conv2d(3, 2, 1, rng=1), nn.Conv2d(3, 2, 1, rng=2)), draw((2, 3, 4, 4)))
+    check_layer(
+        nn.Residual(nn.Conv2d(3, 2, 1, rng=0), nn.Conv2d(3, 2, 1, rng=1), nn.Conv2d(3, 2, 1, rng=2)), draw((2, 3, 4, 4))
+    )
     gate = nn.Sequential(nn.GlobalAvgPool2d(), nn.Flatten(), nn.Dense(3, 3, rng=0), nn.Sigmoid())
     check_layer(nn.Scale(gate), draw((2, 3, 4, 4)))
     spatial = nn.Scale(nn.Sequential(nn.Conv2d(3, 1, 3, padding=1, rng=0), nn.Sigmoid()))
@@ -117,7 +119,9 @@ def test_three_branches_and_a_gate_without_axes():
 
 
 def test_siamese_shares_weights():
-    model = nn.Siamese(nn.Sequential(nn.Conv2d(1, 2, 3, rng=0), nn.Tanh(), nn.Flatten(), nn.Dense(8, 3, rng=1))).astype("float64")
+    model = nn.Siamese(nn.Sequential(nn.Conv2d(1, 2, 3, rng=0), nn.Tanh(), nn.Flatten(), nn.Dense(8, 3, rng=1))).astype(
+        "float64"
+    )
     a, b, c = (draw((2, 1, 4, 4), seed) for seed in range(3))
     loss = nn.Triplet(2.0)
 

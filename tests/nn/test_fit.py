@@ -20,12 +20,23 @@ def data(n=96, seed=0):
 def net(seed=0):
     rng = np.random.default_rng(seed)
     return nn.Sequential(
-        nn.Conv2d(1, 4, 3, rng=rng), nn.BatchNorm2d(4), nn.ReLU(), nn.Flatten(), nn.Dropout(0.2, rng=rng), nn.Dense(64, 2, rng=rng)
+        nn.Conv2d(1, 4, 3, rng=rng),
+        nn.BatchNorm2d(4),
+        nn.ReLU(),
+        nn.Flatten(),
+        nn.Dropout(0.2, rng=rng),
+        nn.Dense(64, 2, rng=rng),
     )
 
 
 def settings(model, **more):
-    return {"loss": nn.CrossEntropy(), "optimizer": nn.Adam(model, 0.01), "batch_size": 16, "seed": 3, "progress": False} | more
+    return {
+        "loss": nn.CrossEntropy(),
+        "optimizer": nn.Adam(model, 0.01),
+        "batch_size": 16,
+        "seed": 3,
+        "progress": False,
+    } | more
 
 
 def test_it_learns_and_keeps_a_history():
@@ -169,7 +180,9 @@ def test_parameters_that_overflow_in_the_last_step_are_noticed(tmp_path):
     x, y = np.ones((4, 2), np.float32), np.ones((4, 1), np.float32)
     layer = nn.Dense(2, 1)
     with np.errstate(over="ignore"), pytest.raises(FloatingPointError, match="weight"):
-        nn.fit(layer, (x, y), loss=nn.MSE(), optimizer=nn.SGD(layer, 3e38), epochs=1, checkpoint=tmp_path, progress=False)
+        nn.fit(
+            layer, (x, y), loss=nn.MSE(), optimizer=nn.SGD(layer, 3e38), epochs=1, checkpoint=tmp_path, progress=False
+        )
     assert not list(tmp_path.iterdir())
 
 
@@ -179,7 +192,9 @@ def test_early_stopping_and_the_best_model(tmp_path):
     x, y = data(32)
     noise = np.random.default_rng(0).integers(0, 2, 64)
     history = nn.fit(
-        model, (x, y), **settings(model, epochs=100, patience=3, validation=(data(64, 1)[0], noise), checkpoint=tmp_path)
+        model,
+        (x, y),
+        **settings(model, epochs=100, patience=3, validation=(data(64, 1)[0], noise), checkpoint=tmp_path),
     )
     assert history.stopped == "early"
     assert len(history.epochs) == history.best + 3 < 100
@@ -216,7 +231,12 @@ def test_tuples_of_inputs_and_no_target():
     anchors, positives, negatives = base, base + 0.1, rng.standard_normal((60, 4), dtype=np.float32)
     model = nn.Siamese(nn.Sequential(nn.Dense(4, 8, rng=0), nn.Tanh(), nn.Dense(8, 2, rng=1)))
     history = nn.fit(
-        model, ((anchors, positives, negatives), None), loss=nn.Triplet(), optimizer=nn.Adam(model, 0.02), epochs=15, progress=False
+        model,
+        ((anchors, positives, negatives), None),
+        loss=nn.Triplet(),
+        optimizer=nn.Adam(model, 0.02),
+        epochs=15,
+        progress=False,
     )
     assert history["loss"][-1] < 0.5 * history["loss"][0]
 

@@ -295,7 +295,9 @@ def test_seeds_make_models_reproducible():
     a, b, c = weights(3), weights(3), weights(4)
     assert all(np.array_equal(a[name], b[name]) for name in a)
     assert not np.array_equal(a["0.weight"], c["0.weight"])
-    assert not np.array_equal(nn.SeparableConv2d(4, 4, 1, rng=1)[0].weight, nn.SeparableConv2d(4, 4, 1, rng=1)[1].weight[:, :1])
+    assert not np.array_equal(
+        nn.SeparableConv2d(4, 4, 1, rng=1)[0].weight, nn.SeparableConv2d(4, 4, 1, rng=1)[1].weight[:, :1]
+    )
 
 
 def test_repr_is_the_constructor_call():

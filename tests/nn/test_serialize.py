@@ -12,7 +12,11 @@ pytest.importorskip("safetensors")
 
 def net(channels=4, seed=0):
     return nn.Sequential(
-        nn.Conv2d(3, channels, 3, rng=seed), nn.BatchNorm2d(channels), nn.PReLU(), nn.Flatten(), nn.Dense(channels * 4, 2, rng=seed)
+        nn.Conv2d(3, channels, 3, rng=seed),
+        nn.BatchNorm2d(channels),
+        nn.PReLU(),
+        nn.Flatten(),
+        nn.Dense(channels * 4, 2, rng=seed),
     )
 
 
@@ -35,7 +39,9 @@ def test_transposed_parameters_are_saved_as_they_are(tmp_path):
 
 
 def test_everything_that_does_not_fit_is_listed_and_nothing_changed(tmp_path):
-    other = nn.Sequential(nn.Conv2d(3, 6, 3), nn.Identity(), nn.Identity(), nn.Identity(), nn.Dense(16, 2), nn.Dense(1, 1))
+    other = nn.Sequential(
+        nn.Conv2d(3, 6, 3), nn.Identity(), nn.Identity(), nn.Identity(), nn.Dense(16, 2), nn.Dense(1, 1)
+    )
     nn.save(other, tmp_path / "other.safetensors")
     model = net()
     before = {name: array.copy() for name, array in model.state_dict().items()}

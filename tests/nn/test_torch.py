@@ -148,7 +148,10 @@ def test_triplet():
 
 OPTIMIZERS = {
     "sgd": (lambda m: nn.SGD(m, 0.1), lambda p: torch.optim.SGD(p, 0.1)),
-    "momentum": (lambda m: nn.SGD(m, 0.1, 0.9, weight_decay=0.01), lambda p: torch.optim.SGD(p, 0.1, 0.9, weight_decay=0.01)),
+    "momentum": (
+        lambda m: nn.SGD(m, 0.1, 0.9, weight_decay=0.01),
+        lambda p: torch.optim.SGD(p, 0.1, 0.9, weight_decay=0.01),
+    ),
     "nesterov": (lambda m: nn.SGD(m, 0.1, 0.9, True), lambda p: torch.optim.SGD(p, 0.1, 0.9, nesterov=True)),
     "adam": (lambda m: nn.Adam(m, 0.01, weight_decay=0.1), lambda p: torch.optim.Adam(p, 0.01, weight_decay=0.1)),
     "adamw": (lambda m: nn.AdamW(m, 0.01), lambda p: torch.optim.AdamW(p, 0.01)),
