@@ -2,8 +2,8 @@
 
     python -m bench training [--seconds 20] [--only LeNet] [--json OUT]
 
-The same networks, weights, data and optimizer in a process each, in interleaved rounds as rounds.py runs them. Before any
-clock starts the numbers of three steps (or of one inference) are compared.
+The same networks, weights, data and optimizer in a process each, in interleaved rounds as rounds.py runs them. Before
+any clock starts the losses of the second and third step (or the numbers of one inference) are compared.
 """
 
 from __future__ import annotations
@@ -142,8 +142,8 @@ def torch_resnet18() -> Any:
     blocks = [block for i, width in enumerate(WIDTHS) for block in (
         Block(WIDTHS[max(i - 1, 0)], width, 1 if i == 0 else 2), Block(width, width, 1))]  # fmt: skip
     return nn.Sequential(
-        *conv(3, 64, 7, 2), nn.ReLU(inplace=True), nn.MaxPool2d(3, 2, 1), *blocks, nn.AdaptiveAvgPool2d(1), nn.Flatten(),
-        nn.Linear(512, 1000),
+        *conv(3, 64, 7, 2), nn.ReLU(inplace=True), nn.MaxPool2d(3, 2, 1), *blocks, nn.AdaptiveAvgPool2d(1),
+        nn.Flatten(), nn.Linear(512, 1000),
     )  # fmt: skip
 
 

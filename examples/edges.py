@@ -1,6 +1,6 @@
 """Learn an edge filter from an example: a photograph, and the same filtered by Sobel's vertical edges.
 
-One 3x3 convolution and gradient descent on the squared difference find the nine numbers again, although nobody told them.
+One 3x3 convolution and gradient descent on the squared difference find the nine numbers again.
 
     python examples/edges.py --output edges.png
 """

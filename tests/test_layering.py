@@ -110,7 +110,7 @@ NN_RANKS = (
     {"compile", "summary", "checkpoint", "bar"},
     {"lower"},
     {"program", "serialize", "optim", "schedules", "losses", "adaptive"},
-    {"pooling", "dense", "resize"},
+    {"pooling", "dense", "resize", "transposed", "separable", "branches"},
     {"conv"},
     {"combine", "norm", "activation", "init"},
     {"layer"},

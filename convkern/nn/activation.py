@@ -1,5 +1,6 @@
-"""Activations: y = f(x), dx = dy f'(x), elementwise but for PReLU's weight and Softmax's sum; convkern's compiled functions.
+"""Activations: y = f(x), dx = dy f'(x), elementwise but for PReLU's weight and Softmax's sum.
 
+They are convkern's compiled functions.
 What f' is computed from decides what forward keeps: the input, or the output where that suffices.
 """
 

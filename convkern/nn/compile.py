@@ -48,7 +48,8 @@ class Compiled:
     --------
     >>> import numpy as np
     >>> from convkern import nn
-    >>> model = nn.Sequential(nn.Conv2d(3, 8, 3, padding=1), nn.BatchNorm2d(8), nn.ReLU(), nn.Flatten(), nn.Dense(512, 4))
+    >>> model = nn.Sequential(nn.Conv2d(3, 8, 3, padding=1), nn.BatchNorm2d(8), nn.ReLU(), nn.Flatten(),
+    ...                       nn.Dense(512, 4))
     >>> fast = model.eval().compile((1, 3, 8, 8))
     >>> x = np.ones((1, 3, 8, 8), np.float32)
     >>> bool(np.allclose(fast(x), model(x), atol=1e-5)), len(fast.steps)

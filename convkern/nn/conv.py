@@ -1,4 +1,4 @@
-"""Convolution layers over 1, 2 or 3 axes: one Conv and one ConvTranspose, and thin names for them.
+"""Convolution layers over 1, 2 or 3 axes: one Conv, and thin names for it.
 
     y = activation(conv(x, weight) + bias);  dx, dweight, dbias are three more convolutions
 
@@ -8,7 +8,6 @@ The kernels are convkern's; here are only parameters and what backward has to re
 from __future__ import annotations
 
 import math
-from typing import Any
 
 import numpy as np
 
@@ -18,16 +17,14 @@ from ..call import Activation, IntOrTuple, Padding
 from ..padding import axis_values, extent
 from ..problem import describe, read_activation
 from ..spec import LAYOUTS
-from .combine import Sequential
 from .init import Initialiser, Random, generator, initial
 from .layer import Array, Layer, Shape
 
 FORWARD = {1: convkern.conv1d, 2: convkern.conv2d, 3: convkern.conv3d}
-TRANSPOSED = {1: convkern.conv_transpose1d, 2: convkern.conv_transpose2d, 3: convkern.conv_transpose3d}
 
 
 def bias_gradient(grad: Array, channels_last: bool, out: Array) -> Array:
-    """grad summed over all axes but the channels."""
+    """Grad summed over all axes but the channels."""
     if channels_last or grad.ndim == 2:  # a product with ones is BLAS's, many times faster than a sum over rows
         rows = grad.reshape(-1, grad.shape[-1])
         result: Array = np.matmul(np.ones(len(rows), grad.dtype), rows, out=out)
@@ -36,7 +33,59 @@ def bias_gradient(grad: Array, channels_last: bool, out: Array) -> Array:
     return np.sum(per_sample, axis=0, out=out)
 
 
-class Conv(Layer):
+class Kernel(Layer):
+    """What convolutions and transposed ones share: sizes, a weight and a bias over 1 to 3 axes."""
+
+    parameter_names = ("weight", "bias")
+    rank = 0  # taken from kernel_size, unless the class has one
+    weight: Array
+    bias: Array | None
+
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        kernel_size: IntOrTuple,
+        stride: IntOrTuple,
+        padding: Padding,
+        dilation: IntOrTuple,
+        groups: int,
+    ) -> None:
+        super().__init__()
+        self.rank = rank = self.rank or (len(kernel_size) if isinstance(kernel_size, tuple) else 0)
+        if rank not in LAYOUTS:
+            raise ValueError(f"kernel_size: got {kernel_size!r}, needs a tuple of 1 to 3 integers, or Conv1d, 2d or 3d")
+        self.kernel_size = axis_values(kernel_size, "kernel_size", rank, 1)
+        if groups < 1 or in_channels % groups or out_channels % groups or min(in_channels, out_channels) < 1:
+            raise ValueError(
+                f"groups: got {groups}, needs a divisor of {in_channels} input and {out_channels} output channels"
+            )
+        self.in_channels, self.out_channels, self.groups = in_channels, out_channels, groups
+        self.stride = axis_values(stride, "stride", rank, 1)
+        self.dilation = axis_values(dilation, "dilation", rank, 1)
+        self.padding = padding
+
+    def draw(self, shape: Shape, bias: bool, init: str | Initialiser, rng: Random) -> None:
+        """Initial weight and bias."""
+        random = generator(rng)
+        self.weight, self.bias = initial(init, shape, random), None
+        if bias:
+            bound = 1 / math.sqrt(self.weight[0].size) if init == "fan_in_uniform" else 0.0
+            self.bias = random.uniform(-bound, bound, self.out_channels).astype(np.float32)
+
+    @property
+    def layout(self) -> str:
+        return LAYOUTS[self.rank][self.channels_last]
+
+    def check(self, shape: Shape) -> None:
+        """Raises ValueError with both shapes unless the input has the axes and channels this layer reads."""
+        if len(shape) != self.rank + 2 or shape[self.channel_axis()] != self.in_channels:
+            axes = ", ".join("DHW"[-self.rank :])
+            order = f"{axes}, {self.in_channels}" if self.channels_last else f"{self.in_channels}, {axes}"
+            raise ValueError(f"got an input of shape {tuple(shape)}, needs (N, {order}) for weight {self.weight.shape}")
+
+
+class Conv(Kernel):
     """Convolution over as many axes as ``kernel_size`` has; Conv1d, Conv2d and Conv3d fix that number.
 
     Parameters
@@ -51,8 +100,8 @@ class Conv(Layer):
     activation : {"relu", "relu6"} or (low, high), optional
         Limits applied in the same pass, in training too; cheaper than a layer of its own.
     init : str or callable
-        Initialiser of the weight; see :mod:`convkern.nn.init`. The bias is uniform within 1/sqrt(fan_in) with the default
-        one, as PyTorch's, and 0 with others.
+        Initialiser of the weight; see :mod:`convkern.nn.init`. With the default one the bias is uniform within
+        1/sqrt(fan_in), as PyTorch's, and 0 with others.
     rng : int or numpy.random.Generator, optional
         What weights are drawn from; by default the generator that :func:`convkern.nn.manual_seed` sets.
 
@@ -76,9 +125,6 @@ class Conv(Layer):
     ((4, 8, 16, 16), (4, 3, 32, 32), (8, 3, 3, 3))
     """
 
-    parameter_names = ("weight", "bias")
-    rank = 0
-
     def __init__(
         self,
         in_channels: int,
@@ -95,40 +141,10 @@ class Conv(Layer):
         init: str | Initialiser = "fan_in_uniform",
         rng: Random = None,
     ) -> None:
-        super().__init__()
-        self.rank = rank = self.rank or (len(kernel_size) if isinstance(kernel_size, tuple) else 0)
-        if rank not in LAYOUTS:
-            raise ValueError(f"kernel_size: got {kernel_size!r}, needs a tuple of 1 to 3 integers, or Conv1d, 2d or 3d")
-        self.kernel_size = axis_values(kernel_size, "kernel_size", rank, 1)
-        if groups < 1 or in_channels % groups or out_channels % groups or min(in_channels, out_channels) < 1:
-            raise ValueError(
-                f"groups: got {groups}, needs a divisor of {in_channels} input and {out_channels} output channels"
-            )
-        self.in_channels, self.out_channels, self.groups = in_channels, out_channels, groups
-        self.stride = axis_values(stride, "stride", rank, 1)
-        self.dilation = axis_values(dilation, "dilation", rank, 1)
-        self.padding, self.padding_mode, self.activation = padding, padding_mode, activation
+        super().__init__(in_channels, out_channels, kernel_size, stride, padding, dilation, groups)
+        self.padding_mode, self.activation = padding_mode, activation
         self.clamp = read_activation(activation)
-        random = generator(rng)
-        self.weight = initial(init, self.weight_shape(), random)
-        self.bias: Array | None = None
-        if bias:
-            bound = 1 / math.sqrt(self.weight[0].size) if init == "fan_in_uniform" else 0.0
-            self.bias = random.uniform(-bound, bound, out_channels).astype(np.float32)
-
-    def weight_shape(self) -> Shape:
-        return (self.out_channels, self.in_channels // self.groups, *self.kernel_size)
-
-    @property
-    def layout(self) -> str:
-        return LAYOUTS[self.rank][self.channels_last]
-
-    def check(self, shape: Shape) -> None:
-        """Raises ValueError with both shapes unless the input has the axes and channels this layer reads."""
-        if len(shape) != self.rank + 2 or shape[self.channel_axis()] != self.in_channels:
-            axes = ", ".join("DHW"[-self.rank :])
-            order = f"{axes}, {self.in_channels}" if self.channels_last else f"{self.in_channels}, {axes}"
-            raise ValueError(f"got an input of shape {tuple(shape)}, needs (N, {order}) for weight {self.weight.shape}")
+        self.draw((out_channels, in_channels // groups, *self.kernel_size), bias, init, rng)
 
     def forward(self, x: Array, training: bool = False, residual: Array | None = None) -> Array:
         self.check(x.shape)
@@ -146,7 +162,8 @@ class Conv(Layer):
             return grad
         if self.clamp == (0.0, math.inf):
             return convkern.relu_grad(grad, y)
-        return grad * ((y > self.clamp[0]) & (y < self.clamp[1]))
+        inside: Array = (y > self.clamp[0]) & (y < self.clamp[1])
+        return grad * inside
 
     def backward(self, grad: Array) -> Array:
         grad = self.masked(grad)
@@ -177,7 +194,7 @@ class Conv(Layer):
         ).result  # fmt: skip
 
     def multiply_adds(self, input_shape: Shape) -> int:
-        return math.prod(self.output_shape(input_shape)) * self.weight[0].size
+        return int(math.prod(self.output_shape(input_shape)) * self.weight[0].size)
 
     def receptive(self, size: Shape, jump: tuple[float, ...]) -> tuple[Shape, tuple[float, ...]]:
         return grow(size, jump, self.kernel_size, self.stride, self.dilation)
@@ -208,251 +225,5 @@ class Conv2d(Conv):
 
 class Conv3d(Conv):
     """:class:`Conv` over (N, C, D, H, W)."""
-
-    rank = 3
-
-
-class ConvTranspose(Layer):
-    """Transposed convolution: the input gradient of a convolution as a layer, for going back up in resolution.
-
-    Parameters
-    ----------
-    in_channels, out_channels, kernel_size, stride, padding, output_padding, groups, bias, dilation
-        PyTorch's arguments in its order; see :func:`convkern.conv_transpose2d`.
-    init, rng
-        As for :class:`Conv`.
-
-    Attributes
-    ----------
-    weight, bias : ndarray
-        (in_channels, out_channels/groups, *kernel) and (out_channels,), or None.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> from convkern import nn
-    >>> nn.ConvTranspose2d(8, 4, 2, stride=2)(np.ones((1, 8, 5, 5), np.float32)).shape
-    (1, 4, 10, 10)
-    """
-
-    parameter_names = ("weight", "bias")
-    rank = 0
-
-    def __init__(
-        self,
-        in_channels: int,
-        out_channels: int,
-        kernel_size: IntOrTuple,
-        stride: IntOrTuple = 1,
-        padding: Padding = 0,
-        output_padding: IntOrTuple = 0,
-        groups: int = 1,
-        bias: bool = True,
-        dilation: IntOrTuple = 1,
-        *,
-        init: str | Initialiser = "fan_in_uniform",
-        rng: Random = None,
-    ) -> None:
-        super().__init__()
-        self.rank = rank = self.rank or (len(kernel_size) if isinstance(kernel_size, tuple) else 0)
-        if rank not in LAYOUTS:
-            raise ValueError(f"kernel_size: got {kernel_size!r}, needs a tuple of 1 to 3 integers")
-        self.kernel_size = axis_values(kernel_size, "kernel_size", rank, 1)
-        if groups < 1 or in_channels % groups or out_channels % groups or min(in_channels, out_channels) < 1:
-            raise ValueError(
-                f"groups: got {groups}, needs a divisor of {in_channels} input and {out_channels} output channels"
-            )
-        self.in_channels, self.out_channels, self.groups = in_channels, out_channels, groups
-        self.stride = axis_values(stride, "stride", rank, 1)
-        self.dilation = axis_values(dilation, "dilation", rank, 1)
-        self.padding, self.output_padding = padding, output_padding
-        random = generator(rng)
-        self.weight = initial(init, (in_channels, out_channels // groups, *self.kernel_size), random)
-        self.bias: Array | None = None
-        if bias:
-            bound = 1 / math.sqrt(self.weight[0].size) if init == "fan_in_uniform" else 0.0
-            self.bias = random.uniform(-bound, bound, out_channels).astype(np.float32)
-
-    layout = Conv.layout
-    check = Conv.check
-
-    def forward(self, x: Array, training: bool = False) -> Array:
-        self.check(x.shape)
-        self.saved = x
-        return TRANSPOSED[self.rank](
-            x, self.weight, self.bias, self.stride, self.padding, self.output_padding, self.groups, self.dilation,
-            layout=self.layout,
-        )  # fmt: skip
-
-    def _problem(self, x_shape: Shape) -> Any:
-        return describe(
-            "transposed", self.rank, tuple(x_shape), np.float32, self.weight.shape, self.stride, self.padding,
-            self.output_padding, self.dilation, self.groups, "zeros", self.layout, None,
-        )  # fmt: skip
-
-    def backward(self, grad: Array) -> Array:
-        x = self.remembered()
-        if self.trainable and self.bias is not None:
-            bias_gradient(grad, self.channels_last, self.gradient("bias"))
-        # y = conv_grad_input(x): here grad is that convolution's input and x the gradient of its output. A negative
-        # padding says how much of grad no window reaches.
-        pads = self._problem(x.shape).spec.padding
-        first = 1 if self.channels_last else 2
-        reached = [slice(None)] * first
-        reached += [slice(n + min(high, 0)) for n, (_, high) in zip(grad.shape[first:], pads, strict=False)]
-        grad = grad[tuple(reached)]
-        settings: dict[str, Any] = {
-            "stride": self.stride,
-            "padding": tuple((low, max(high, 0)) for low, high in pads),
-            "dilation": self.dilation,
-            "groups": self.groups,
-            "layout": self.layout,
-        }
-        if self.trainable:
-            convkern.conv_grad_weight(x, grad, self.weight.shape, out=self.gradient("weight"), **settings)
-        return FORWARD[self.rank](grad, self.weight, **settings)
-
-    def output_shape(self, input_shape: Shape) -> Shape:
-        self.check(input_shape)
-        shape: Shape = self._problem(input_shape).result
-        return shape
-
-    def multiply_adds(self, input_shape: Shape) -> int:
-        return math.prod(input_shape) * self.weight[0].size
-
-    def receptive(self, size: Shape, jump: tuple[float, ...]) -> tuple[Shape, tuple[float, ...]]:
-        # An output sees ceil(extent / stride) neighbouring inputs.
-        seen = [-(-extent(k, d) // s) for k, d, s in zip(self.kernel_size, self.dilation, self.stride, strict=True)]
-        return (
-            tuple(a + math.ceil((n - 1) * j) for a, n, j in zip(size, seen, jump, strict=True)),
-            tuple(j / s for j, s in zip(jump, self.stride, strict=True)),
-        )
-
-
-class ConvTranspose1d(ConvTranspose):
-    """:class:`ConvTranspose` over (N, C, W)."""
-
-    rank = 1
-
-
-class ConvTranspose2d(ConvTranspose):
-    """:class:`ConvTranspose` over (N, C, H, W)."""
-
-    rank = 2
-
-
-class ConvTranspose3d(ConvTranspose):
-    """:class:`ConvTranspose` over (N, C, D, H, W)."""
-
-    rank = 3
-
-
-class DepthwiseConv(Conv):
-    """Convolution of every channel by itself; DepthwiseConv1d, 2d and 3d fix the number of axes.
-
-    Parameters
-    ----------
-    channels : int
-    kernel_size, stride, padding, dilation, bias, padding_mode, activation, init, rng
-        As for :class:`Conv`.
-    multiplier : int
-        Outputs per channel. Default 1.
-    """
-
-    def __init__(
-        self,
-        channels: int,
-        kernel_size: IntOrTuple,
-        stride: IntOrTuple = 1,
-        padding: Padding = 0,
-        dilation: IntOrTuple = 1,
-        multiplier: int = 1,
-        bias: bool = True,
-        padding_mode: str = "zeros",
-        *,
-        activation: Activation = None,
-        init: str | Initialiser = "fan_in_uniform",
-        rng: Random = None,
-    ) -> None:
-        self.channels, self.multiplier = channels, multiplier
-        super().__init__(
-            channels, channels * multiplier, kernel_size, stride, padding, dilation, channels, bias, padding_mode,
-            activation=activation, init=init, rng=rng,
-        )  # fmt: skip
-
-
-class DepthwiseConv1d(DepthwiseConv):
-    """:class:`DepthwiseConv` over (N, C, W)."""
-
-    rank = 1
-
-
-class DepthwiseConv2d(DepthwiseConv):
-    """:class:`DepthwiseConv` over (N, C, H, W)."""
-
-    rank = 2
-
-
-class DepthwiseConv3d(DepthwiseConv):
-    """:class:`DepthwiseConv` over (N, C, D, H, W)."""
-
-    rank = 3
-
-
-class SeparableConv(Sequential):
-    """A depthwise convolution followed by a 1x1 one that mixes the channels (Chollet 2017, Howard et al. 2017).
-
-    Parameters
-    ----------
-    in_channels, out_channels, kernel_size, stride, padding, dilation, bias, padding_mode, init, rng
-        As for :class:`Conv`; stride, padding and dilation are those of the depthwise half, ``bias`` is of the 1x1 half.
-
-    Attributes
-    ----------
-    layers : dict
-        "depthwise" and "pointwise".
-    """
-
-    rank = 0
-
-    def __init__(
-        self,
-        in_channels: int,
-        out_channels: int,
-        kernel_size: IntOrTuple,
-        stride: IntOrTuple = 1,
-        padding: Padding = 0,
-        dilation: IntOrTuple = 1,
-        bias: bool = True,
-        padding_mode: str = "zeros",
-        *,
-        init: str | Initialiser = "fan_in_uniform",
-        rng: Random = None,
-    ) -> None:
-        rank = self.rank or (len(kernel_size) if isinstance(kernel_size, tuple) else 0)
-        if rank not in LAYOUTS:
-            raise ValueError(f"kernel_size: got {kernel_size!r}, needs a tuple of 1 to 3 integers")
-        kernel, rng = axis_values(kernel_size, "kernel_size", rank, 1), generator(rng)
-        depthwise = DepthwiseConv(
-            in_channels, kernel, stride, padding, dilation, 1, False, padding_mode, init=init, rng=rng
-        )
-        pointwise = Conv(in_channels, out_channels, (1,) * rank, bias=bias, init=init, rng=rng)
-        super().__init__(depthwise=depthwise, pointwise=pointwise)
-
-
-class SeparableConv1d(SeparableConv):
-    """:class:`SeparableConv` over (N, C, W)."""
-
-    rank = 1
-
-
-class SeparableConv2d(SeparableConv):
-    """:class:`SeparableConv` over (N, C, H, W)."""
-
-    rank = 2
-
-
-class SeparableConv3d(SeparableConv):
-    """:class:`SeparableConv` over (N, C, D, H, W)."""
 
     rank = 3

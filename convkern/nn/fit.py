@@ -11,7 +11,7 @@ import math
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sized
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -23,8 +23,8 @@ from .checkpoint import load_checkpoint, save_checkpoint
 from .layer import Array, Layer
 from .losses import CrossEntropy, Loss
 from .optim import Optimizer, clip_gradients
-from .serialize import PathLike
 from .schedules import Schedule
+from .serialize import PathLike
 
 Metric = Callable[[Any, Any], float]
 Transform = Callable[[Any, np.random.Generator], Any]
@@ -203,8 +203,8 @@ def fit(
     model : Layer
         Left in inference mode.
     data : (x, y) or iterable of (x, y)
-        Arrays of samples, shuffled each epoch; x may be a tuple of arrays, y None. Or any object that gives batches each time
-        it is iterated over, in an order of its own.
+        Arrays of samples, shuffled each epoch; x may be a tuple of arrays, y None. Or any object that gives batches
+        each time it is iterated over, in an order of its own.
     loss : Loss
     optimizer : Optimizer
         Made for this model.
@@ -329,11 +329,13 @@ class _Run:
                 raise TypeError(
                     f"data: got {type(data).__name__}, needs (x, y) or an object to iterate over every epoch"
                 )
-            self.steps_per_epoch = len(data) if hasattr(data, "__len__") else None
+            self.steps_per_epoch = len(data) if isinstance(data, Sized) else None
         classes = (
             isinstance(loss, CrossEntropy) and is_pair(data) and data[1] is not None and data[1].dtype.kind in "iu"
         )
-        self.metrics = metrics if metrics is not None else ({"accuracy": accuracy} if classes else {})
+        self.metrics: dict[str, Metric] = (
+            metrics if metrics is not None else ({"accuracy": accuracy} if classes else {})
+        )
 
     def restore(self) -> None:
         assert self.keep is not None
@@ -401,6 +403,6 @@ class _Run:
         if self.keep is not None and self.keep.exists():
             kept = f"; the last good checkpoint, after epoch {len(self.history.epochs)}, is {self.keep}"
         raise FloatingPointError(
-            f"fit: {what}, with a learning rate of {self.optimizer.lr:g}{kept}. Lower the learning rate, clip gradients "
-            "(clip_norm) or look for values that are not finite in the data"
+            f"fit: {what}, with a learning rate of {self.optimizer.lr:g}{kept}. Lower the learning rate, clip "
+            "gradients (clip_norm) or look for values that are not finite in the data"
         )

@@ -92,7 +92,7 @@ class Layer:
         self.backward(grad)
 
     def output_shape(self, input_shape: Any) -> Any:
-        """Shape of the output, batch first as everywhere; ValueError where the input does not fit. Default: the same."""
+        """Shape of the output, batch first; ValueError where the input does not fit. Default: the same."""
         return input_shape
 
     def multiply_adds(self, input_shape: Any) -> int:
@@ -275,22 +275,29 @@ class Layer:
         """The constructor call, without what is at its default."""
         shown: list[str] = []
         for name, parameter in inspect.signature(type(self).__init__).parameters.items():
-            value = getattr(self, name, parameter.default)
-            if isinstance(value, tuple) and len(set(value)) == 1:
-                value = value[0]
+            value = collapsed(getattr(self, name, parameter.default))
             if name == "bias" and value is None:
                 value = False
             if name in ("self", "rng", "init") or isinstance(value, Layer | np.ndarray) or callable(value):
                 continue
             if parameter.kind in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD):
                 continue
-            if name == "stride" and parameter.default is None and self.stride == self.kernel_size:
+            if (
+                name == "stride"
+                and parameter.default is None
+                and value == collapsed(getattr(self, "kernel_size", None))
+            ):
                 continue
             if parameter.default is parameter.empty:
                 shown.append(f"{value}")
             elif value != parameter.default:
                 shown.append(f"{name}={value!r}")
         return f"{type(self).__name__}({', '.join(shown)})"
+
+
+def collapsed(value: Any) -> Any:
+    """One number for a tuple of equal ones."""
+    return value[0] if isinstance(value, tuple) and len(set(value)) == 1 else value
 
 
 class Identity(Layer):

@@ -119,8 +119,10 @@ class CrossEntropy(Loss):
             p = np.moveaxis(target, self.axis, -1) * (1 - smooth) + smooth / classes
             return (p * weight).astype(dtype), float(math.prod(shape[:-1]))
         if target.dtype.kind not in "iu":
-            raise TypeError(f"target: got dtype {target.dtype} and shape {target.shape}, needs class numbers (integers) of "
-                            f"shape {shape[:-1]} or probabilities of shape {given}")  # fmt: skip
+            raise TypeError(
+                f"target: got dtype {target.dtype} and shape {target.shape}, needs class numbers (integers) "
+                f"of shape {shape[:-1]} or probabilities of shape {given}"
+            )
         if target.shape != shape[:-1]:
             raise ValueError(f"target: got shape {target.shape}, needs {shape[:-1]} for a prediction of shape {given}")
         counted = target != self.ignore_index
@@ -239,8 +241,8 @@ class Triplet(Loss):
 
     Notes
     -----
-    The prediction is a tuple of three (N, D) arrays, as :class:`Siamese` gives; there is no target. ``backward`` returns
-    three gradients.
+    The prediction is a tuple of three (N, D) arrays, as :class:`Siamese` gives; there is no target. ``backward``
+    returns three gradients.
 
     Examples
     --------

@@ -21,14 +21,16 @@ import convkern
 from ..spec import ACTIVATIONS, LAYOUTS
 from .activation import Activation, PReLU, ReLU, ReLU6
 from .adaptive import AdaptiveAvgPool, AdaptiveMaxPool
-from .combine import Concat, Residual, Scale, Sequential, Skip
-from .conv import Conv, ConvTranspose
+from .branches import Concat, Residual, Scale, Skip
+from .combine import Sequential
+from .conv import Conv
 from .dense import Dense, Flatten
 from .layer import Array, Identity, Layer
 from .norm import BatchNorm, LayerNorm
 from .pooling import AvgPool, MaxPool
 from .program import Program
 from .resize import Dropout
+from .transposed import ConvTranspose
 
 Clamp = tuple[float, float] | None
 

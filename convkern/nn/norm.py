@@ -85,7 +85,8 @@ class BatchNorm(Layer):
             layout=layout, return_stats=True,
         )  # fmt: skip
         self.saved = x, mean, invstd, training, layout
-        return y
+        result: Array = y
+        return result
 
     def backward(self, grad: Array) -> Array:
         x, mean, invstd, training, layout = self.remembered()
@@ -95,7 +96,7 @@ class BatchNorm(Layer):
         return dx
 
     def affine_in_inference(self) -> tuple[Array, Array]:
-        """(scale, shift) in float64 with y = scale * x + shift, per channel: what compile() folds into a convolution."""
+        """(scale, shift) in float64 with y = scale * x + shift per channel, for compile() to fold."""
         scale = 1 / np.sqrt(self.running_var.astype(np.float64) + self.eps)
         shift = -self.running_mean.astype(np.float64) * scale
         if self.weight is not None and self.bias is not None:
@@ -130,9 +131,9 @@ def normalised(x: Array, axes: tuple[int, ...], eps: float) -> tuple[Array, Arra
 
 
 def normalised_grad(grad: Array, xhat: Array, invstd: Array, axes: tuple[int, ...]) -> Array:
-    """dx = (g - mean(g) - xhat * mean(g * xhat)) / std."""
+    """Dx = (g - mean(g) - xhat * mean(g * xhat)) / std."""
     along = (grad * xhat).mean(axis=axes, keepdims=True)
-    dx = grad - grad.mean(axis=axes, keepdims=True)
+    dx: Array = grad - grad.mean(axis=axes, keepdims=True)
     dx -= xhat * along
     dx *= invstd
     return dx
@@ -174,7 +175,9 @@ class LayerNorm(Layer):
         axes = tuple(range(-len(self.normalized_shape), 0))
         xhat, invstd = normalised(x, axes, self.eps)
         self.saved = xhat, invstd, axes
-        return xhat if self.weight is None else xhat * self.weight + self.bias
+        if self.weight is None or self.bias is None:
+            return xhat
+        return xhat * self.weight + self.bias
 
     def backward(self, grad: Array) -> Array:
         xhat, invstd, axes = self.remembered()
@@ -217,7 +220,7 @@ class GroupNorm(Layer):
         return tuple(input_shape)
 
     def _grouped(self, x: Array) -> tuple[Array, tuple[int, ...]]:
-        """x with an axis of groups, and the axes a group's statistics run over."""
+        """X with an axis of groups, and the axes a group's statistics run over."""
         inner = self.num_channels // self.num_groups
         if self.channels_last:
             grouped = x.reshape(*x.shape[:-1], self.num_groups, inner)

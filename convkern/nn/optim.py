@@ -190,7 +190,15 @@ class Adam(Optimizer):
 
 
 class AdamW(Adam):
-    """Adam whose weight decay shrinks parameters directly (Loshchilov and Hutter 2019); weight_decay defaults to 0.01."""
+    """Adam whose weight decay shrinks parameters directly (Loshchilov and Hutter 2019).
+
+    Parameters
+    ----------
+    model, lr, betas, eps
+        As for :class:`Adam`.
+    weight_decay : float
+        Times lr and the parameter is taken from the parameter. Default 0.01.
+    """
 
     decoupled = True
 

@@ -1,7 +1,7 @@
 """Pooling layers: a maximum, minimum, mean or p-norm over windows; convkern's pooling functions and their gradients.
 
-One class for each kind and thin names for 1, 2 and 3 axes. Max pooling remembers where its maxima were, in training only;
-backward after an inference call looks for them again.
+One class for each kind and thin names for 1, 2 and 3 axes. Max pooling remembers where its maxima were, in training
+only; backward after an inference call looks for them again.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ class Pool(Layer):
         return LAYOUTS[self.rank][self.channels_last]
 
     def call(self, name: str, *arguments: Any, **settings: Any) -> Any:
-        """convkern's function of this name for this layer's number of axes."""
+        """Convkern's function of this name for this layer's number of axes."""
         return getattr(convkern, name.format(self.rank))(*arguments, layout=self.layout, **settings)
 
     def check(self, shape: Shape) -> None:

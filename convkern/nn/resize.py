@@ -40,7 +40,7 @@ def interpolation(size: int, result: int, scale: float, linear: bool, align_corn
 def along(matrix: Array, x: Array, axis: int) -> Array:
     """The matrix times every line of x along an axis."""
     lead, rest = math.prod(x.shape[:axis]), math.prod(x.shape[axis + 1 :])
-    product = np.matmul(matrix, x.reshape(lead, x.shape[axis], rest))
+    product: Array = np.matmul(matrix, x.reshape(lead, x.shape[axis], rest))
     return product.reshape(*x.shape[:axis], len(matrix), *x.shape[axis + 1 :])
 
 
@@ -217,7 +217,8 @@ class Pad(Layer):
     def forward(self, x: Array, training: bool = False) -> Array:
         self.saved = self._pad(x.shape)
         layout = LAYOUT.get(x.ndim) if self.channels_last else None
-        return convkern.pad(x, self.saved, self.mode, self.value, layout=layout)
+        value: dict[str, Any] = {"value": self.value} if self.mode == "constant" else {}
+        return convkern.pad(x, self.saved, self.mode, layout=layout, **value)
 
     def backward(self, grad: Array) -> Array:
         layout = LAYOUT.get(grad.ndim) if self.channels_last else None
@@ -228,8 +229,10 @@ class Pad(Layer):
         shape = [*input_shape]
         last = len(shape) - (2 if self.channels_last else 1)
         if len(pad) % 2 or len(pad) > 2 * (len(shape) - 2):
-            raise ValueError(f"padding: got {self.padding!r} for an input of shape {tuple(input_shape)}, needs a low and "
-                             "a high value for some of its spatial axes")  # fmt: skip
+            raise ValueError(
+                f"padding: got {self.padding!r} for an input of shape {tuple(input_shape)}, needs a low and a high "
+                "value for some of its spatial axes"
+            )
         for i in range(len(pad) // 2):
             shape[last - i] += pad[2 * i] + pad[2 * i + 1]
         if min(shape) < 0:
@@ -273,8 +276,10 @@ class Dropout(Layer):
         mask = keep.astype(x.dtype)
         mask *= 1 / (1 - self.p) if self.p < 1 else 0.0
         self.saved = mask
-        return x * mask
+        y: Array = x * mask
+        return y
 
     def backward(self, grad: Array) -> Array:
         mask = self.remembered()
-        return grad if isinstance(mask, tuple) else grad * mask
+        dx: Array = grad if isinstance(mask, tuple) else grad * mask
+        return dx

@@ -60,7 +60,7 @@ class OneCycleLR:
     >>> from convkern import nn
     >>> schedule = nn.OneCycleLR(10)
     >>> [round(schedule(t), 5) for t in (0, 3, 10)]
-    [0.04, 1.0, 0.0]
+    [0.04, 1.0, 1e-05]
     """
 
     epochs: float
@@ -79,7 +79,7 @@ class OneCycleLR:
 
 @dataclass(frozen=True)
 class WarmUp:
-    """A straight rise from ``start`` over ``epochs``, then another schedule, whose time begins there (Goyal et al. 2017).
+    """A straight rise from ``start`` over ``epochs``, then another schedule from its time 0 (Goyal et al. 2017).
 
     Examples
     --------

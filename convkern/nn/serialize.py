@@ -52,8 +52,8 @@ def read(path: PathLike) -> tuple[dict[str, Array], dict[str, str]]:
         return library.load_file(path), metadata
     except (SafetensorError, TypeError, KeyError, AttributeError) as error:
         raise ValueError(
-            f"path: {os.fspath(path)!r} is no safetensors file of types that NumPy has ({error}); save bfloat16 tensors "
-            "as float32"
+            f"path: {os.fspath(path)!r} is no safetensors file of types that NumPy has ({error}); save bfloat16 "
+            "tensors as float32"
         ) from error
 
 

@@ -10,7 +10,8 @@ import math
 from dataclasses import dataclass
 from typing import Any
 
-from .combine import Combinator, Sequential, Siamese
+from .branches import Siamese
+from .combine import Combinator, Sequential
 from .layer import Layer
 
 
@@ -52,12 +53,12 @@ class Summary:
     --------
     >>> from convkern import nn
     >>> print(nn.Sequential(nn.Conv2d(1, 6, 5), nn.ReLU(), nn.Flatten(), nn.Dense(3456, 10)).summary((1, 1, 28, 28)))
-    layer  kind     output          parameters  multiply-adds  receptive field
-    0      Conv2d   1 x 6 x 24 x 24        156         86,400              5x5
-    1      ReLU     1 x 6 x 24 x 24          0              0              5x5
-    2      Flatten  1 x 3456                 0              0              5x5
-    3      Dense    1 x 10              34,570         34,560              all
-    total                               34,726        120,960
+    layer  kind     output           parameters  multiply-adds  receptive field
+    0      Conv2d   1 x 6 x 24 x 24         156         86,400              5x5
+    1      ReLU     1 x 6 x 24 x 24           0              0              5x5
+    2      Flatten  1 x 3456                  0              0              5x5
+    3      Dense    1 x 10               34,570         34,560              all
+    total                                34,726        120,960
     """
 
     def __init__(self, model: Layer, input_shape: Any) -> None:

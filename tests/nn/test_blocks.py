@@ -65,7 +65,7 @@ def prepared(block, dtype="float64"):
     """A block with running statistics and parameters that are not neutral."""
     model = block()
     rng = np.random.default_rng(5)
-    for name, array in model.state_dict().items():
+    for array in model.state_dict().values():
         if array.dtype.kind == "f" and array.ndim == 1:
             array += rng.uniform(0.1, 0.4, array.shape).astype(array.dtype)
     return model.astype(dtype)

@@ -41,7 +41,7 @@ def settings(model, **more):
 
 def test_it_learns_and_keeps_a_history():
     model = net()
-    history = nn.fit(model, data(), **settings(model, epochs=20, validation=data(200, 1), schedule=nn.CosineLR(20)))
+    history = nn.fit(model, data(400), **settings(model, epochs=20, validation=data(200, 1), schedule=nn.CosineLR(20)))
     assert len(history.epochs) == 20
     assert history.stopped == "finished"
     assert history["loss"][-1] < 0.5 * history["loss"][0]
@@ -208,7 +208,7 @@ def test_a_checkpoint_of_something_else_is_refused(tmp_path):
     model = net()
     nn.fit(model, data(), **settings(model, checkpoint=tmp_path))
     for other in (nn.Sequential(nn.Flatten(), nn.Dense(36, 2)), nn.Sequential(*net().layers.values(), nn.Dense(2, 2))):
-        with pytest.raises(ValueError, match="random layers|does not fit"):
+        with pytest.raises(ValueError, match=r"random layers|does not fit"):
             nn.fit(other, data(), **settings(other, epochs=2, checkpoint=tmp_path, resume=True))
     nn.save(model, tmp_path / "last.safetensors")
     with pytest.raises(ValueError, match="checkpoint"):
@@ -270,8 +270,12 @@ def test_the_bar_shows_epochs(capsys):
 
 def test_optimizers_refuse_what_makes_no_sense():
     layer = nn.Dense(1, 1)
-    for make in (lambda: nn.SGD(layer, -1), lambda: nn.SGD(layer, 0.1, nesterov=True), lambda: nn.Adam(layer, betas=(1, 0)),
-                 lambda: nn.SGD(layer, float("nan"))):  # fmt: skip
+    for make in (
+        lambda: nn.SGD(layer, -1),
+        lambda: nn.SGD(layer, float("nan")),
+        lambda: nn.SGD(layer, 0.1, nesterov=True),
+        lambda: nn.Adam(layer, betas=(1, 0)),
+    ):
         with pytest.raises(ValueError, match="got"):
             make()
     with pytest.raises(ValueError, match="keeps"):

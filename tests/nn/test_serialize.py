@@ -48,8 +48,9 @@ def test_everything_that_does_not_fit_is_listed_and_nothing_changed(tmp_path):
     with pytest.raises(ValueError, match="does not fit") as caught:
         nn.load(model, tmp_path / "other.safetensors")
     text = str(caught.value)
-    wanted = ["missing: 1.weight", "missing: 1.running_mean", "missing: 2.weight", "unexpected: 5.weight", "unexpected: 5.bias",
-              "misshaped: 0.weight is (6, 3, 3, 3), needs (4, 3, 3, 3)", "misshaped: 0.bias"]  # fmt: skip
+    wanted = ["missing: 1.weight", "missing: 1.running_mean", "missing: 2.weight", "unexpected: 5.weight",
+              "unexpected: 5.bias",
+                            "misshaped: 0.weight is (6, 3, 3, 3), needs (4, 3, 3, 3)", "misshaped: 0.bias"]  # fmt: skip
     assert all(line in text for line in wanted), text
     assert "4.weight" not in text
     assert "other.safetensors" in text

@@ -30,8 +30,10 @@ PAIRS = {
     "nearest": (lambda: nn.Upsample(scale_factor=2), lambda: T.Upsample(scale_factor=2), B),
     "nearest down": (lambda: nn.Upsample(size=(3, 10)), lambda: T.Upsample(size=(3, 10)), B),
     "nearest fraction": (lambda: nn.Upsample(scale_factor=1.7), lambda: T.Upsample(scale_factor=1.7), B),
-    "linear": (lambda: nn.Upsample(scale_factor=3, mode="linear"), lambda: T.Upsample(scale_factor=3, mode="linear"), A),
-    "bilinear": (lambda: nn.Upsample(size=(10, 4), mode="bilinear"), lambda: T.Upsample(size=(10, 4), mode="bilinear"), B),
+    "linear": (lambda: nn.Upsample(scale_factor=3, mode="linear"),
+               lambda: T.Upsample(scale_factor=3, mode="linear"), A),
+    "bilinear": (lambda: nn.Upsample(size=(10, 4), mode="bilinear"),
+                 lambda: T.Upsample(size=(10, 4), mode="bilinear"), B),
     "bilinear fraction": (lambda: nn.Upsample(scale_factor=1.7, mode="bilinear"),
                           lambda: T.Upsample(scale_factor=1.7, mode="bilinear"), B),
     "corners": (lambda: nn.Upsample(scale_factor=2, mode="bilinear", align_corners=True),
@@ -62,8 +64,10 @@ PAIRS = {
     "softplus": (nn.Softplus, T.Softplus, B),
     "softmax": (nn.Softmax, lambda: T.Softmax(1), B),
     "lenet": (
-        lambda: nn.Sequential(nn.Conv2d(4, 6, 3), nn.BatchNorm2d(6), nn.ReLU(), nn.AvgPool2d(2), nn.Flatten(), nn.Dense(24, 3)),
-        lambda: T.Sequential(T.Conv2d(4, 6, 3), T.BatchNorm2d(6), T.ReLU(), T.AvgPool2d(2), T.Flatten(), T.Linear(24, 3)),
+        lambda: nn.Sequential(nn.Conv2d(4, 6, 3), nn.BatchNorm2d(6), nn.ReLU(), nn.AvgPool2d(2), nn.Flatten(),
+                              nn.Dense(24, 3)),
+        lambda: T.Sequential(T.Conv2d(4, 6, 3), T.BatchNorm2d(6), T.ReLU(), T.AvgPool2d(2), T.Flatten(),
+                             T.Linear(24, 3)),
         B,
     ),
 }  # fmt: skip
@@ -80,7 +84,7 @@ def test_layer(name, training):
     ours, theirs = make().astype("float64"), peer().double().train(training)
     own = ours.train(training).state_dict()
     with torch.no_grad():
-        for key, value in theirs.state_dict().items():
+        for value in theirs.state_dict().values():
             if value.is_floating_point():
                 value += 0.3 * torch.rand(value.shape, generator=torch.Generator().manual_seed(1), dtype=value.dtype)
     assert list(own) == list(theirs.state_dict())
@@ -115,7 +119,8 @@ LOSSES = {
     "probabilities": (nn.CrossEntropy(WEIGHT, label_smoothing=0.2),
                       lambda p, t: F.cross_entropy(p, t, tensor(WEIGHT), label_smoothing=0.2), SCORES,
                       np.abs(draw((6, 5), 2))),
-    "segmentation": (nn.CrossEntropy(ignore_index=1), lambda p, t: F.cross_entropy(p, t, ignore_index=1), MAP, MAP_LABELS),
+    "segmentation": (nn.CrossEntropy(ignore_index=1), lambda p, t: F.cross_entropy(p, t, ignore_index=1), MAP,
+                     MAP_LABELS),
     "bce": (nn.BCEWithLogits(), F.binary_cross_entropy_with_logits, P, ONES),
     "bce weighted": (nn.BCEWithLogits("sum", 3.0), lambda p, t: F.binary_cross_entropy_with_logits(
         p, t, reduction="sum", pos_weight=torch.tensor(3.0)), P, ONES),
