@@ -14,23 +14,23 @@ import numpy as np
 import convkern
 
 from ..call import Activation, IntOrTuple, Padding
+from ..channels import channels_of
 from ..padding import axis_values, extent
 from ..problem import describe, read_activation
 from ..spec import LAYOUTS
 from .init import Initialiser, Random, generator, initial
 from .layer import Array, Layer, Shape
 
+LAST = {3: "NWC", 4: "NHWC", 5: "NDHWC"}
 FORWARD = {1: convkern.conv1d, 2: convkern.conv2d, 3: convkern.conv3d}
 
 
 def bias_gradient(grad: Array, channels_last: bool, out: Array) -> Array:
-    """Grad summed over all axes but the channels."""
-    if channels_last or grad.ndim == 2:  # a product with ones is BLAS's, many times faster than a sum over rows
-        rows = grad.reshape(-1, grad.shape[-1])
-        result: Array = np.matmul(np.ones(len(rows), grad.dtype), rows, out=out)
-        return result
-    per_sample = grad.reshape(*grad.shape[:2], -1).sum(axis=2)
-    return np.sum(per_sample, axis=0, out=out)
+    """Grad summed over all axes but the channels, in float64."""
+    shape = channels_of(grad, LAST.get(grad.ndim) if channels_last else None, "grad")
+    grad = shape.dense(grad)
+    out[...] = shape.moments(grad, grad, np.zeros(shape.c, grad.dtype))[0]
+    return out
 
 
 class Kernel(Layer):

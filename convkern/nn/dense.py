@@ -1,4 +1,8 @@
-"""The dense layer, y = x W' + b, and Flatten before it; convkern's dense layers are matrix products of NumPy's BLAS."""
+"""The dense layer, y = x W' + b, and Flatten before it.
+
+A dense layer is a convolution of width 1 over a line whose positions are the samples, and runs as one: the threads of
+NumPy's BLAS spin for a while after each product, in the way of convkern's own.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +10,8 @@ import math
 from typing import Any
 
 import numpy as np
+
+import convkern
 
 from .conv import Conv, bias_gradient
 from .init import Initialiser, Random, generator, initial
@@ -94,20 +100,20 @@ class Dense(Layer):
         if x.dtype != self.weight.dtype:
             raise TypeError(f"x: got dtype {x.dtype}, needs {self.weight.dtype} as the weight")
         self.saved = x
-        y: Array = x @ self.weight.T
-        if self.bias is not None:
-            y += self.bias
+        y: Array = convkern.conv1d(x[None], self.weight[:, :, None], self.bias, layout="NWC")[0]
         return y
 
     def backward(self, grad: Array) -> Array:
         self.backward_weights(grad)
-        back: Array = grad @ self.weight
-        return back
+        line = (1, *self.saved.shape)
+        dx: Array = convkern.conv_grad_input(grad[None], self.weight[:, :, None], line, layout="NWC")[0]
+        return dx
 
     def backward_weights(self, grad: Array) -> None:
         x = self.remembered()
         if self.trainable:
-            np.matmul(grad.T, x, out=self.gradient("weight"))
+            out = self.gradient("weight")[:, :, None]
+            convkern.conv_grad_weight(grad[None], x[None], out.shape, layout="NWC", out=out)
             if self.bias is not None:
                 bias_gradient(grad, self.channels_last, self.gradient("bias"))
 

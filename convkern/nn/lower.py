@@ -141,14 +141,10 @@ class Lowering:
             channels_first = weight.reshape(len(weight), shape[-1], *shape[1:-1])
             weight = np.moveaxis(channels_first, 1, -1).reshape(weight.shape)
             value = program.reshape(value, (shape[0], math.prod(shape[1:])))
-        matrix = np.ascontiguousarray(weight).T
+        plan = convkern.plan((1, *program.shape(value)), weight[:, :, None], bias, layout="NWC", activation=clamp)
 
         def run(out: Array, x: Array) -> None:
-            np.matmul(x, matrix, out=out)
-            if bias is not None:
-                np.add(out, bias, out=out)
-            if clamp is not None:
-                np.clip(out, *clamp, out=out)
+            plan(x[None], out[None])
 
         return program.emit(f"Dense {layer.in_features}->{layer.out_features}", run, (value,), (shape[0], len(weight)))
 
