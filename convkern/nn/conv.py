@@ -108,7 +108,7 @@ class Conv(Kernel):
     Attributes
     ----------
     weight, bias : ndarray
-        (out_channels, in_channels/groups, *kernel) and (out_channels,), or None.
+        ``(out_channels, in_channels/groups, *kernel)`` and ``(out_channels,)``, or None.
 
     Raises
     ------

@@ -41,7 +41,7 @@ class History:
     Attributes
     ----------
     epochs : list of dict
-        "epoch", "loss", "seconds", "lr", with validation "val_loss", and each metric under its name and "val_" name.
+        "epoch", "loss", "seconds", "lr", with validation "val_loss", and each metric under its name and, with "val_" before it, of validation.
     stopped : {"finished", "early", "interrupted"}
     best : int or None
         The epoch (from 1) with the lowest monitored loss.

@@ -2,7 +2,7 @@
 
     fan_in = weight[0].size,  fan_out = weight.shape[0] * receptive field
 
-An initialiser is a function of a shape and a generator. Arrays are (out, in, *kernel).
+An initialiser is a function of a shape and a generator. Arrays are ``(out, in, *kernel)``.
 """
 
 from __future__ import annotations

@@ -35,7 +35,7 @@ class ConvTranspose(Kernel):
     Attributes
     ----------
     weight, bias : ndarray
-        (in_channels, out_channels/groups, *kernel) and (out_channels,), or None.
+        ``(in_channels, out_channels/groups, *kernel)`` and ``(out_channels,)``, or None.
 
     Examples
     --------
