@@ -41,7 +41,8 @@ class History:
     Attributes
     ----------
     epochs : list of dict
-        "epoch", "loss", "seconds", "lr", with validation "val_loss", and each metric under its name and, with "val_" before it, of validation.
+        ``epoch``, ``loss``, ``seconds``, ``lr`` and each metric under its name; of validation the loss and the metrics,
+        their names with ``val_`` in front.
     stopped : {"finished", "early", "interrupted"}
     best : int or None
         The epoch (from 1) with the lowest monitored loss.

@@ -231,7 +231,7 @@ def distances(a: Array, b: Array, eps: float) -> tuple[Array, Array]:
 
 
 class Triplet(Loss):
-    """``max(0, |a - p| - |a - n| + margin)`` for embeddings of an anchor, a positive and a negative (Schroff et al. 2015).
+    """``max(0, |a - p| - |a - n| + margin)`` for an anchor, a positive and a negative (Schroff et al. 2015).
 
     Parameters
     ----------
