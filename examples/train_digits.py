@@ -1,7 +1,7 @@
 """Train LeNet-5 on handwritten digits and look at what it learned.
 
 The digits are scikit-learn's, 1797 images of 8x8, enlarged to the 32x32 that LeNet-5 (LeCun et al. 1998) was made for.
-About a minute on two cores to more than 98.5% of unseen digits; curves and first-layer filters go to a picture.
+Seconds on two cores bring it to more than 98.5% of unseen digits; curves and first-layer filters go to a picture.
 
     python examples/train_digits.py --output digits.png
 """
