@@ -19,7 +19,7 @@ cdef extern from "algo/lines.h" namespace "convkern" nogil:
     ck_status run_lines(const LineJob&, const char* isa)
 
 cdef extern from "algo/taps.h" namespace "convkern" nogil:
-    ctypedef struct TapJob:
+    ctypedef struct TapFilter:
         int32_t kind, element, out, dims, mode
         int32_t input "in"
         const int64_t* shape
@@ -29,7 +29,7 @@ cdef extern from "algo/taps.h" namespace "convkern" nogil:
         const int64_t* offset
         const double* weights
         double cval
-    ck_status run_taps(const TapJob&, const char* isa)
+    ck_status run_taps(const TapFilter&, const char* isa)
 
 _LINE_KINDS = ("sum", "mean", "maximum", "minimum")
 _LINE_TYPES = {"|u1": 0, "|b1": 0, "|i1": 1, "<u2": 2, "<i2": 3, "<u4": 4, "<i4": 5, "<u8": 6, "<i8": 7, "<f4": 8, "<f8": 9}
@@ -113,7 +113,7 @@ def filter_lines(str kind not None, cnp.ndarray image not None, cnp.ndarray out 
 def filter_taps(str kind not None, cnp.ndarray image not None, cnp.ndarray out not None, int element,
                 const int64_t[:, ::1] offsets not None, const double[::1] weights, int mode, double cval, str isa=None):
     """Filter contiguous arrays of two or more dimensions with a window given tap by tap."""
-    cdef TapJob job
+    cdef TapFilter job
     cdef ck_status status
     cdef bytes name = (_active_isa if isa is None else isa).encode()
     cdef const char* isa_name = name

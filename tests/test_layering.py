@@ -111,6 +111,36 @@ RANKS = (
 )
 
 
+# The same for convkern/nn, which stands above all of the package but __main__ and the demo.
+NN = PACKAGE / "nn"
+NN_RANKS = (
+    {"__init__"},
+    {"fit"},
+    {"compile", "summary", "checkpoint", "bar"},
+    {"lower"},
+    {"program", "serialize", "optim", "schedules", "losses", "adaptive"},
+    {"pooling", "dense", "resize", "transposed", "separable", "branches"},
+    {"conv"},
+    {"combine", "norm", "activation", "init"},
+    {"layer"},
+)
+
+
+@pytest.mark.parametrize("path", sorted(NN.glob("*.py")), ids=lambda p: p.stem)
+def test_imports_of_nn_point_downward(path):
+    ranks = {name: i for i, names in enumerate(NN_RANKS) for name in names}
+    assert path.stem in ranks, f"convkern/nn/{path.name} has no place in NN_RANKS: give it one"
+    for node in ast.parse(path.read_text()).body:
+        if isinstance(node, ast.ImportFrom) and node.level == 1:
+            for module in [node.module] if node.module else [alias.name for alias in node.names]:
+                assert ranks[module] > ranks[path.stem], f"{path.stem} imports {module} from above"
+
+
+def test_nothing_below_imports_nn():
+    for path in PACKAGE.glob("*.py"):
+        assert not re.search(r"(from|import) (\.|convkern\.)nn\b|from \. import .*\bnn\b", path.read_text()), path
+
+
 def rank(module):
     found = [i for i, names in enumerate(RANKS) if module in names]
     assert found, f"convkern/{module}.py has no place in RANKS: give it one"

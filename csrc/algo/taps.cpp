@@ -26,7 +26,7 @@ struct Window {
   std::vector<int64_t> plane_of;
   int64_t low[2] = {0, 0}, high[2] = {0, 0};
 
-  explicit Window(const TapJob& job) {
+  explicit Window(const TapFilter& job) {
     const int lead = job.dims - 2;
     std::map<std::vector<int64_t>, int64_t> known;
     for (int64_t t = 0; t < job.taps; ++t) {
@@ -44,7 +44,7 @@ struct Window {
 };
 
 struct Run {
-  const TapJob& job;
+  const TapFilter& job;
   const LineKernels& kernels;
   const LineStage& lines;
   const Window& window;
@@ -94,14 +94,14 @@ struct Run {
 };
 
 // The weights in the element type, cut to it as C would.
-bool convert_weights(const TapJob& job, const LineTable& table, Buffer& copy) {
+bool convert_weights(const TapFilter& job, const LineTable& table, Buffer& copy) {
   if (!job.weights) return true;
   if (!copy.allocate(job.taps * 8)) return false;
   table.save[1][job.element](job.weights, copy.data, job.taps);
   return true;
 }
 
-ck_status run(const TapJob& job, const LineTable& table) {
+ck_status run(const TapFilter& job, const LineTable& table) {
   const int lead = job.dims - 2;
   int64_t planes = 1;
   for (int d = 0; d < lead; ++d) planes *= job.shape[d];
@@ -136,7 +136,7 @@ ck_status run(const TapJob& job, const LineTable& table) {
 
 }  // namespace
 
-ck_status run_taps(const TapJob& job, const char* isa) {
+ck_status run_taps(const TapFilter& job, const char* isa) {
   const LineTable* table = line_table(isa);
   if (!table) return CK_UNSUPPORTED;
   try {

@@ -7,7 +7,7 @@
 
 namespace convkern {
 
-struct TapJob {
+struct TapFilter {
   int32_t kind;              // line_sum, line_maximum or line_minimum
   int32_t in, out, element;  // as in LineJob
   int32_t dims, mode;
@@ -20,6 +20,6 @@ struct TapJob {
   double cval;
 };
 
-ck_status run_taps(const TapJob& job, const char* isa);
+ck_status run_taps(const TapFilter& job, const char* isa);
 
 }  // namespace convkern
