@@ -219,7 +219,6 @@ __all__ = [
     "selu_grad",
     "set_num_threads",
     "show_config",
-    "tune",
     "sigmoid",
     "sigmoid_grad",
     "silu",
@@ -230,6 +229,7 @@ __all__ = [
     "softplus_grad",
     "tanh",
     "tanh_grad",
+    "tune",
     "unfold",
 ]
 

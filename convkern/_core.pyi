@@ -88,6 +88,8 @@ def filter_taps(
 ) -> None: ...
 def canny_edges(
     down: Array, right: Array, magnitude: Array, inside: Array | None, low: float, high: float, marks: Array
+) -> None: ...
+
 Int64Array = NDArray[np.int64]
 Axis = tuple[int, int, int, int, int, Int64Array, Int64Array, Int64Array | None]
 
