@@ -12,11 +12,12 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from . import _core
+from . import _core, separable
 from .algorithms import BY_NAME
 from .arrays import FloatArray, apart, can_write, check_out, operand
 from .config import Settings
 from .dispatch import Explanation, choose, explain_spec
+from .machine import this_machine
 from .padding import fold_border
 from .problem import Kind, Problem, Shape, describe
 from .spec import Spec
@@ -40,10 +41,30 @@ class Prepared:
         self._packed = False
         self._packed_bias: FloatArray | None = None
         self._bordered = spec.unbordered() is not spec
-        self._core_plan = None if spec.empty else BY_NAME[self.algorithm].prepare(spec, settings)
+        self._core_plan: _core.Plan | separable.Passes | None = None
+        if not spec.empty:
+            self._core_plan = BY_NAME[self.algorithm].prepare(spec, settings)
+        self._choose_fast()
+
+    def _choose_fast(self) -> None:
         self.fast: Run | None = None
         if self._core_plan is not None and not self._bordered:
-            self.fast = self._core_plan.run if problem.batched else self._run_unbatched
+            self.fast = self._core_plan.run if self.problem.batched else self._run_unbatched
+
+    def separate(self, weight: FloatArray) -> None:
+        """Two passes instead, where the weight is of rank 1 and they are predicted to take less time."""
+        spec, settings = self.problem.spec, self.settings
+        if settings.algorithm not in ("auto", "plane") or settings.accuracy != "default" or self._core_plan is None:
+            return
+        machine, threads = this_machine(self.isa), _core.default_num_threads()
+        chosen = BY_NAME[self.algorithm].cost(spec, machine, planned=True, threads=threads)
+        if separable.cost(spec, machine, threads) >= chosen:
+            return
+        found = separable.separate(spec, weight)
+        if found is not None:
+            self._core_plan = separable.Passes(spec, found, self.isa)
+            self.algorithm = self._core_plan.algorithm
+            self._choose_fast()
 
     @property
     def workspace_bytes(self) -> int:
@@ -64,6 +85,8 @@ class Prepared:
     def pack(self, weight: Any, bias: Any) -> None:
         """Keeps a packed copy of the weight, and of the bias if there is one."""
         weight, bias = operand(weight, "weight", self.problem.weight, self.dtype), self._bias(bias)
+        if self.problem.kind == "forward":
+            self.separate(weight)
         if self._core_plan is not None:
             self._core_plan.pack(weight, bias)
         elif bias is not None:

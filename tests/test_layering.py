@@ -94,6 +94,7 @@ RANKS = (
     {"windows"},
     {"call"},
     {"plan"},
+    {"separable"},
     {"dispatch"},
     {"measure"},
     {"algorithms"},

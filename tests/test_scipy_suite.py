@@ -23,7 +23,9 @@ from suite import SUITES  # noqa: E402
 @pytest.fixture(scope="module")
 def runs(request, tmp_path_factory):
     """(process, folder) by module of those suites that are wanted here, all started at once."""
-    wanted = {item.callspec.params["suite"] for item in request.session.items if getattr(item, "originalname", "") == TEST}
+    wanted = {
+        item.callspec.params["suite"] for item in request.session.items if getattr(item, "originalname", "") == TEST
+    }
     started = {}
     for suite in sorted(wanted, key=lambda suite: -suite.at_least):  # the longest first
         if find_spec(suite.module) is not None:
