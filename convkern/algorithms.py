@@ -246,17 +246,49 @@ class Winograd(Algorithm):
 
     def supports(self, spec: Spec) -> str | None:
         if spec.direction == "grad_weight":
-            return "not for the weight gradient"
+            return self.weight_gradient(spec)
         if self.axes(spec) is None:
             return f"no tile of {self.m} outputs for this kernel, stride and dilation"
         return None
 
+    def weight_gradient(self, spec: Spec) -> str | None:
+        """The gradient's 4x4 tiles act as kernels, with three outputs along each axis: the taps."""
+        if self.m != 4:
+            return "not for the weight gradient"
+        if spec.kernel != (3, 3) or max(*spec.stride, *spec.dilation) > 1:
+            return "a weight gradient only of 3x3 kernels of stride 1 and dilation 1"
+        columns = -(-spec.co // spec.groups // 64) * 64
+        if 36 * spec.ci // spec.groups * columns * DTYPES[spec.dtype] > 24 << 20:
+            return "a weight gradient's sums would take more than 24 MB"
+        return None
+
     def error(self, spec: Spec) -> float:
-        axes = self.axes(spec)
-        growth = self.growth[axes[2].points] if axes else 1.0
+        axes = self.axes(spec) if spec.direction != "grad_weight" else None
+        growth = self.growth[axes[2].points if axes else 6]
         return unit(spec) * growth * (8 + 2 * math.sqrt(spec.terms))
 
+    def weight_cost(self, spec: Spec, machine: Machine, threads: int) -> float:
+        """Seconds of a weight gradient: transforms of image and gradient, products over slices of tiles, dw back."""
+        groups, lanes, clock, size = spec.groups, machine.vector(spec.dtype), machine.clock(), DTYPES[spec.dtype]
+        channels, columns = spec.ci // groups, spec.co // groups
+        tiles = spec.n * math.prod(-(-n // 4) for n in spec.output)
+        vectors = -(-channels // lanes) + -(-columns // lanes)
+        tile_bytes = max(1, 36 * vectors * lanes * size)
+        depth = min(tiles, max(56, (4 << 20) // tile_bytes))
+        efficiency = machine.efficiency * lane_use(columns, lanes) * depth / (depth + 12)
+        seconds = 2 * 36 * tiles * groups * channels * columns / (machine.peak(spec.dtype) * max(efficiency, 1e-3))
+        seconds += machine.transform_cycles * 36 * groups * (tiles * vectors + channels * -(-columns // lanes)) / clock
+        seconds += 9 * spec.co * channels * machine.shuffle_cycles / clock
+        staged = tiles * (36 * spec.ci + 16 * spec.co)
+        seconds += shuffled(spec, machine, 2 * staged) if not spec.channels_last else 0.0
+        # Transforms go through the shared cache, and so do the sums once a slice.
+        moves = 2 * groups * (tiles * tile_bytes + -(-tiles // depth) * 36 * channels * columns * size)
+        seconds += moves / machine.l3_rate
+        return shared(max(seconds, moved(spec, machine)), machine, threads) + machine.call + 2 * machine.fork
+
     def cost(self, spec: Spec, machine: Machine, *, planned: bool, threads: int) -> float:
+        if spec.direction == "grad_weight":
+            return self.weight_cost(spec, machine, threads)
         axes = self.axes(spec)
         if axes is None:
             return math.inf

@@ -27,7 +27,7 @@ GOLDEN = {
     "3x3 of an image": ("1,3,224x224->64 3x3 p1", "direct direct", "direct direct"),
     "3x3 channels last": ("nhwc 1,64,56x56->64 3x3 p1", "winograd4 winograd4", "winograd4 winograd4"),
     "3x3 input gradient": ("grad_input 1,64,56x56->64 3x3 p1", "winograd4 winograd4", "winograd4 winograd4"),
-    "3x3 weight gradient": ("grad_weight 1,64,56x56->64 3x3 p1", "direct direct", "direct direct"),
+    "3x3 weight gradient": ("grad_weight 1,64,56x56->64 3x3 p1", "winograd4 winograd4", "winograd4 winograd4"),
     "3x3 strided": ("1,64,56x56->64 3x3 p1 s2", "winograd4 direct", "winograd4 direct"),
     "3x3 in double": ("f64 1,128,28x28->128 3x3 p1", "winograd4 winograd4", "winograd4 winograd4"),
     "resnet stem": ("1,3,224x224->64 7x7 s2 p3", "direct direct", "direct direct"),

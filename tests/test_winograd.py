@@ -297,4 +297,5 @@ def test_what_is_not_served_is_refused_with_the_reason(algorithm):
         "grad_input 1,4,9x9->4 3x3 s2",
     ):
         assert "no tile" in STATED[algorithm].supports(problems.Spec.parse(line))
-    assert "weight gradient" in STATED[algorithm].supports(problems.Spec.parse("grad_weight 1,4,9x9->4 3x3"))
+    for line in ("1,4,9x9->4 5x5", "1,4,9x9->4 3x3 s2 p1", "1,4,9->4 3", "1,4096,9x9->4096 3x3"):
+        assert "weight gradient" in STATED[algorithm].supports(problems.Spec.parse(f"grad_weight {line}"))

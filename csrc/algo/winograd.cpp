@@ -11,6 +11,7 @@
 
 #include "algo/redo.h"
 #include "algo/winograd_form.h"
+#include "algo/winograd_weight.h"
 #include "runtime/arena.h"
 #include "runtime/pool.h"
 
@@ -51,7 +52,7 @@ bool transform_panel(const Kernels<T>& kernels, const WinogradKernels<T>& winogr
                 std::fill_n(to, w, T(0));
             }
           const int64_t k = ((i % slices * y.summed + jy) * x.summed + jx) * p.channels + c + i / slices;
-          winograd.filter(whole ? from : phase_taps, w, w / kernels.lanes, u + k * w, layout.kernel_point(j));
+          winograd.filter(whole ? from : phase_taps, x.r * w, w, w / kernels.lanes, u + k * w, layout.kernel_point(j));
         }
   }
   return true;
@@ -335,7 +336,7 @@ class Winograd final : public Algorithm {
 
 template <class T>
 std::unique_ptr<Algorithm> make(const ck_spec& spec, const Kernels<T>& kernels, int64_t m, const char** reason) {
-  if (spec.direction == CK_GRAD_WEIGHT) return *reason = "not for the weight gradient", nullptr;
+  if (spec.direction == CK_GRAD_WEIGHT) return make_winograd_weight(spec, kernels, m, reason);
   if (phase_count(spec) != 1) return *reason = "not for the input gradient of strides", nullptr;
   Problem p = lower(spec, canonical_operands(spec), 0);
   Form form = {};

@@ -33,7 +33,7 @@ constexpr Kernels<T> make_kernels() {
       winograd_kernels<T, Toom<2, 3>, Toom<2, 3>>(), winograd_kernels<T, Toom<4, 3>, Toom<4, 3>>(),
       winograd_kernels<T, Toom<4, 2>, Toom<4, 2>>(), winograd_kernels<T, Toom<2, 5>, Toom<2, 5>>(),
       winograd_kernels<T, Line, Toom<4, 3>>(),       winograd_kernels<T, Line, Toom<4, 2>>(),
-      winograd_kernels<T, Line, Toom<2, 5>>(),
+      winograd_kernels<T, Line, Toom<2, 5>>(),       winograd_kernels<T, Toom<3, 4>, Toom<3, 4>>(),
   };
   static_assert(sizeof winograd == sizeof table.winograd);
   for (int i = 0; i < winograd_forms; ++i) table.winograd[i] = winograd[i];

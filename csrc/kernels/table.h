@@ -59,10 +59,10 @@ struct WinogradKernels {
   void (*input)(const T* source, ptrdiff_t row, ptrdiff_t column, int64_t vectors, T* v, ptrdiff_t point);
   bool (*output)(const T* sums, ptrdiff_t point, int64_t vectors, const T* bias, T* out, ptrdiff_t row,
                  ptrdiff_t column);  // false: not all finite
-  void (*filter)(const T* source, ptrdiff_t tap, int64_t vectors, T* u, ptrdiff_t point);
+  void (*filter)(const T* source, ptrdiff_t row, ptrdiff_t tap, int64_t vectors, T* u, ptrdiff_t point);
 };
 
-inline constexpr int winograd_forms = 7;
+inline constexpr int winograd_forms = 8;
 
 // One vector of channels through a window of `lines` lines of `taps` taps; see kernels/depthwise.h. Strides in
 // elements.

@@ -191,9 +191,9 @@ bool winograd_output(const T* s, ptrdiff_t point, int64_t vectors, const T* bias
   return finite;
 }
 
-// u[i*tx+j] = (G g G^T)[i][j] for `vectors` vectors of outputs; tap (i, j) of g at source + (i*rx + j)*tap.
+// u[i*tx+j] = (G g G^T)[i][j] for `vectors` vectors of outputs; tap (i, j) of g at source + i*row + j*tap.
 template <class T, class Y, class X>
-void winograd_filter(const T* source, ptrdiff_t tap, int64_t vectors, T* u, ptrdiff_t point) {
+void winograd_filter(const T* source, ptrdiff_t row, ptrdiff_t tap, int64_t vectors, T* u, ptrdiff_t point) {
   constexpr int ty = Y::t, tx = X::t, ry = Y::r, rx = X::r, w = lanes<T>;
   for (int64_t n = 0; n < vectors; ++n, source += w, u += w) {
     Vector<T> half[ty][rx];
@@ -201,7 +201,7 @@ void winograd_filter(const T* source, ptrdiff_t tap, int64_t vectors, T* u, ptrd
     for (int j = 0; j < rx; ++j) {
       Vector<T> in[ry], out[ty];
       CK_UNROLL
-      for (int i = 0; i < ry; ++i) in[i] = load<T>(source + (i * rx + j) * tap);
+      for (int i = 0; i < ry; ++i) in[i] = load<T>(source + i * row + j * tap);
       multiply_rows<T, Y, Which::filter, ry>(in, out);
       CK_UNROLL
       for (int i = 0; i < ty; ++i) half[i][j] = out[i];
