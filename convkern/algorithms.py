@@ -274,7 +274,7 @@ class Winograd(Algorithm):
         tiles = spec.n * math.prod(-(-n // 4) for n in spec.output)
         vectors = -(-channels // lanes) + -(-columns // lanes)
         tile_bytes = max(1, 36 * vectors * lanes * size)
-        depth = min(tiles, max(56, (4 << 20) // tile_bytes))
+        depth = max(1, min(tiles, max(56, (4 << 20) // tile_bytes)))
         efficiency = machine.efficiency * lane_use(columns, lanes) * depth / (depth + 12)
         seconds = 2 * 36 * tiles * groups * channels * columns / (machine.peak(spec.dtype) * max(efficiency, 1e-3))
         seconds += machine.transform_cycles * 36 * groups * (tiles * vectors + channels * -(-columns // lanes)) / clock
