@@ -12,14 +12,18 @@ from typing import Any
 import numpy as np
 import pytest
 
-from bench import drawn, dtypes, filters, functions, goals, pooling, quality
+from bench import drawn, dtypes, filters, functions, goals, pooling, quality, training
 from bench.__main__ import main
 from bench.case import SkipError
 from bench.pool import Handle
 from bench.rounds import Entry
 from convkern.spec import Spec
 
-JOBS: dict[str, Callable[[int], dict[str, functions.Job]]] = {"filters": filters.jobs, "pooling": pooling.jobs}
+JOBS: dict[str, Callable[[int], dict[str, functions.Job]]] = {
+    "filters": filters.jobs,
+    "pooling": pooling.jobs,
+    "training": training.jobs,
+}
 
 
 def choice(group: str, picked: str, **seconds: float) -> dict[str, Any]:
@@ -125,7 +129,10 @@ def test_smoke_of_the_choices(tmp_path: Path, capsys: pytest.CaptureFixture[str]
     assert len(measured["rows"]) == 15
     assert set(measured["quality"]) == {"shapes", "random"}
     assert all(quality.ratio(row) >= 1 for row in measured["rows"])
-    assert "Time of the chosen over time of the best" in capsys.readouterr().out
+    said = capsys.readouterr().out
+    assert "Time of the chosen over time of the best" in said
+    assert "goals missed" not in said
+    assert main(["compare", str(file), str(file)]) == 0
     assert main(["quality", "--smoke", "--only", "nhwc", "--assert", "worst=0.5"]) == 1
 
 
@@ -133,6 +140,7 @@ def test_smoke_of_the_dtypes(tmp_path: Path) -> None:
     file = tmp_path / "a.json"
     assert main(["dtypes", "--smoke", "--json", str(file)]) == 0
     rows = json.loads(file.read_text())["rows"]
+    assert main(["compare", str(file), str(file)]) == 0
     assert all(len(row["contestants"]) == 4 and dtypes.speed(row) > 0 for row in rows)
     made = {"float32 NCHW": 2e-3, "float32 NHWC": 1e-3, "float64 NCHW": 4e-3}
     row = {"contestants": {n: {"seconds": [s]} for n, s in made.items()}}
@@ -150,7 +158,8 @@ def test_goals_and_rows_have_the_same_names(suite: str) -> None:
             assert workers & set(functions.OPPONENTS[kind]), job.name
 
 
-@pytest.mark.parametrize(("suite", "name"), [(s, n) for s, jobs in JOBS.items() for n in jobs(functions.SMALL)])
+# A row of pooling has one contestant of ours and frameworks: test_rows_are_the_same_in_pytorch.
+@pytest.mark.parametrize(("suite", "name"), [(s, n) for s in ("filters", "training") for n in JOBS[s](functions.SMALL)])
 def test_contestants_here_agree(suite: str, name: str) -> None:
     """Ours, SciPy's and, where it is installed, OpenCV's compute the same thing as each other."""
     job = JOBS[suite](functions.SMALL)[name]
@@ -158,12 +167,8 @@ def test_contestants_here_agree(suite: str, name: str) -> None:
     opencv = ("opencv",) if importlib.util.find_spec("cv2") else ()
     for worker in ("ours", "scipy", *opencv):
         for who, build in functions.contestants(worker, name, 2, suite, functions.SMALL).items():
-            try:
-                found[worker, who] = build().result()
-            except SkipError:  # absent yet: test_names_that_are_not_there_are_absent
-                continue
-    if len(found) < 2:
-        pytest.skip("fewer than two contestants are here")
+            found[worker, who] = build().result()
+    assert len(found) > 1
     truth = next(iter(found.values()))
     for contestant, result in found.items():
         assert result.dtype == truth.dtype, contestant
@@ -219,6 +224,7 @@ def test_smoke_of_the_functions(suite: str, tmp_path: Path, capsys: pytest.Captu
     assert all(functions.absent(row) for row in rows if row["shape"] in missing)
     said = capsys.readouterr().out
     assert ("absent or failed" in said) == bool(missing)
+    assert main(["compare", str(file), str(file)]) == 0
     assert main([suite, "--smoke", "--assert", "--peers", "none"]) == (1 if missing else 0)
 
 
@@ -226,3 +232,22 @@ def test_smoke_check_of_the_functions(capsys: pytest.CaptureFixture[str]) -> Non
     assert main(["filters", "--smoke", "--check", "--peers", "scipy", "--only", "convolve"]) == 0
     assert "scipy oaconvolve, scipy fftconvolve" in capsys.readouterr().out
     assert main(["pooling", "--smoke", "--only", "nothing like this"]) == 2
+
+
+@pytest.mark.parametrize("name", ["LeNet-5 step", "ResNet-18 step"])
+def test_losses_show_whether_gradients_are_right(name: str) -> None:
+    """Each step changes them by far more than the tolerance within which contestants have to agree."""
+    job = training.jobs(functions.SMALL)[name]
+    for contestant in functions.contestants("ours", name, 2, "training", functions.SMALL).values():
+        made = contestant()
+        losses = [made.run(), *made.result()]
+        assert np.all(np.diff(losses) < -30 * job.tolerance * losses[0]), losses
+
+
+@pytest.mark.skipif(importlib.util.find_spec("torch") is None, reason="needs PyTorch")
+@pytest.mark.parametrize("suite", ["pooling", "training"])
+def test_rows_are_the_same_in_pytorch(suite: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([suite, "--smoke", "--check", "--peers", "torch"]) == 0
+    lines = [line for line in capsys.readouterr().out.splitlines() if "agree within" in line]
+    assert len(lines) == len(JOBS[suite](functions.SMALL))
+    assert all("torch NCHW" in line and "torch NHWC" in line for line in lines), lines
