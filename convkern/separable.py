@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from . import _core
-from .algorithms import moved, shared
+from .algorithms.base import moved, shared
 from .machine import Machine
 from .spec import Spec
 

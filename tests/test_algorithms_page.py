@@ -45,6 +45,8 @@ def test_stated_errors_are_those_of_the_page():
         assert STATED[name].windowed == (name[:8] != "winograd")
     for name, small in (("plane", filters), ("depthwise", channels)):
         assert STATED[name].error(small) == pytest.approx(2**-24 * (8 + 2 * 9**0.5))
+    assert STATED["fft"].error(spec) == pytest.approx(2**-24 * (12 + 2 * 576**0.5))
+    assert not STATED["fft"].windowed
     assert STATED["reference"].error(spec) == pytest.approx(2**-23)
 
 

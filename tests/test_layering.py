@@ -9,7 +9,7 @@ import pytest
 ROOT = Path(__file__).parent.parent
 CSRC = ROOT / "csrc"
 PACKAGE = ROOT / "convkern"
-MODULES = {p.stem for p in PACKAGE.glob("*.py*")}
+MODULES = {p.stem for p in PACKAGE.glob("*.py*")} | {"algorithms"}
 SOURCES = sorted(p for p in CSRC.rglob("*") if p.suffix in {".h", ".cpp", ".inc"})
 C_HEADERS = {"cstdint", "cstddef", "cstring", "cmath", "stdint.h", "stddef.h", "string.h", "math.h", "immintrin.h",
              "arm_neon.h", "limits", "type_traits"}  # fmt: skip
@@ -135,6 +135,23 @@ def test_imports_of_nn_point_downward(path):
         if isinstance(node, ast.ImportFrom) and node.level == 1:
             for module in [node.module] if node.module else [alias.name for alias in node.names]:
                 assert ranks[module] > ranks[path.stem], f"{path.stem} imports {module} from above"
+
+
+# And for convkern/algorithms: files of its own from the top down; what else it imports ranks below the package.
+ALGORITHM_RANKS = ({"__init__"}, {"sums", "winograd", "fft"}, {"base"})
+
+
+@pytest.mark.parametrize("path", sorted((PACKAGE / "algorithms").glob("*.py")), ids=lambda p: p.stem)
+def test_imports_of_the_algorithms_point_downward(path):
+    ranks = {name: i for i, names in enumerate(ALGORITHM_RANKS) for name in names}
+    assert path.stem in ranks, f"convkern/algorithms/{path.name} has no place in ALGORITHM_RANKS: give it one"
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.ImportFrom) and node.level:
+            for module in [node.module] if node.module else [alias.name for alias in node.names]:
+                if node.level == 1:
+                    assert ranks[module] > ranks[path.stem], f"{path.stem} imports {module} from above"
+                else:
+                    assert rank(module) > rank("algorithms"), f"{path.stem} imports {module} from above"
 
 
 def test_nothing_below_imports_nn():

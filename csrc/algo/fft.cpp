@@ -13,7 +13,7 @@ namespace convkern {
 namespace {
 
 constexpr int64_t most_step = int64_t{1} << 30;  // two of them multiply safely
-constexpr int64_t most_planes = 2048;            // whose spectra are held at a time; algorithms.py has the same limits
+constexpr int64_t most_planes = 2048;            // whose spectra are held at a time; as in convkern/algorithms/fft.py
 
 template <class T>
 class Fft final : public Algorithm {

@@ -93,7 +93,7 @@ struct FftCut {
   int64_t parts() const { return y.parts() * x.parts(); }
 };
 
-// Cycles of a problem's one sample and group; `element` in bytes. The dispatcher's model in algorithms.py follows this.
+// Cycles of a problem's one sample and group; `element` in bytes. The model in convkern/algorithms/fft.py follows this.
 inline double fft_cycles(const Problem& p, const FftCut& cut, int lanes, int64_t element, int64_t l2) {
   const double vectors = static_cast<double>(cut.numbers()) / lanes, tiles = static_cast<double>(cut.tiles());
   const double images = static_cast<double>(p.channels * cut.parts()), outputs = static_cast<double>(p.outputs);
@@ -108,7 +108,7 @@ inline double fft_cycles(const Problem& p, const FftCut& cut, int lanes, int64_t
 }
 
 // The largest spectra of a kernel that are kept, in numbers. What the smallest tiles cannot keep below it is refused,
-// with the same bound here and in algorithms.py.
+// with the same bound here and in convkern/algorithms/fft.py.
 inline constexpr int64_t most_fft_kernel = int64_t{1} << 27;
 inline double least_fft_kernel(const ck_spec& s) {
   double numbers = static_cast<double>(s.co) * static_cast<double>(s.ci / s.groups) * static_cast<double>(s.kernel[0]);

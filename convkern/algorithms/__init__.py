@@ -1,0 +1,31 @@
+"""The algorithms as the dispatcher sees them: what they support, their error, cost and workspace.
+
+An algorithm is one class here, one line in csrc/algo/list.inc and one file beside it. The package knows a Spec and a
+Machine; it reads no arrays and measures nothing.
+"""
+
+from .. import _core
+from .base import Algorithm
+from .fft import Fft
+from .sums import Depthwise, Direct, Im2col, Plane, Reference
+from .winograd import Winograd
+
+__all__ = ["ALGORITHMS", "BY_NAME", "Algorithm"]
+
+
+# In the order they are tried and shown; the reference is last.
+ALGORITHMS: tuple[Algorithm, ...] = tuple(
+    algorithm
+    for algorithm in (
+        Winograd(4),
+        Winograd(2),
+        Fft(),
+        Plane(),
+        Depthwise(),
+        Direct(),
+        Im2col(),
+        Reference(),
+    )
+    if algorithm.name in _core.algorithms()
+)
+BY_NAME = {algorithm.name: algorithm for algorithm in ALGORITHMS}

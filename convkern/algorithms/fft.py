@@ -1,0 +1,115 @@
+"""Transforms of tiles: what they serve, and the cost of the cheapest tile, as csrc/algo/fft_tiles.h chooses it."""
+
+import itertools
+import math
+
+from ..machine import Machine
+from ..spec import DTYPES, Spec
+from .base import Algorithm, moved, shared, unit
+
+
+class Fft(Algorithm):
+    """Transforms of overlapping tiles, multiplied frequency by frequency; the larger the kernel, the more it saves.
+
+    Stockham, "High-speed convolution and correlation", 1966 (overlap-save tiles); Bernstein, "Multidigit
+    multiplication for mathematicians", 2001 (transforms as residues of polynomials).
+    """
+
+    name = "fft"
+    windowed = False
+
+    # Lengths of complex transforms, as in csrc/algo/fft_tiles.h.
+    SIZES = (16, 32, 48, 64, 80, 96, 128, 144, 160, 192, 240, 256, 288, 320, 384, 400, 480, 512, 576, 640, 720, 768,
+             800, 960, 1024, 1152, 1280, 1536, 1600, 1920, 2048)  # fmt: skip
+
+    def supports(self, spec: Spec) -> str | None:
+        if math.prod(spec.kernel) <= 1:
+            return "not for 1x1 kernels"
+        axes = zip(spec.kernel, spec.stride, spec.dilation, strict=True)
+        if spec.direction == "grad_input" and math.prod(min(k, s // math.gcd(s, d)) for k, s, d in axes) > 256:
+            return "the stride has too many phases"
+        if max(*spec.stride, *spec.dilation) > 1 << 30:
+            return "for strides and dilations of at most 2**30"
+        gradient, volume = spec.direction == "grad_weight", len(spec.kernel) == 3
+        depth = spec.output[0] if volume and gradient else 1
+        planes = depth * spec.stride[0] if gradient else spec.kernel[0] * spec.dilation[0]
+        if volume and planes > 2048:
+            return "for sums over at most 2048 planes of a volume"
+        if (spec.ci if spec.direction == "grad_input" else spec.co) // spec.groups * depth > 2048:
+            return "for at most 2048 outputs a group, times planes in a weight gradient"
+        if spec.direction != "grad_weight":
+            numbers = spec.co * (spec.ci // spec.groups) * (spec.kernel[0] if volume else 1)
+            flat = list(zip(spec.kernel, spec.stride, spec.dilation, strict=True))[-2:]
+            one_line = len(flat) == 1 or flat[0][0] == 1
+            # The least that tiles take, twice as wide as their part of the kernel: lines of 512 numbers, or 32 x 16.
+            for (k, s, d), size in zip(flat[::-1], (512, 1) if one_line else (16, 32), strict=False):
+                if size > 1:
+                    residues = max(1, min(k, s // math.gcd(s, d)))
+                    taps = math.ceil(k / residues)
+                    numbers *= residues * size * math.ceil(taps / (size // 2))
+            if numbers > 1 << 27:
+                return "the kernel's spectra would take more than 2**27 numbers"
+        return None
+
+    def error(self, spec: Spec) -> float:
+        return unit(spec) * (12 + 2 * math.sqrt(spec.terms))
+
+    @classmethod
+    def ways(cls, outs: int, taps: int, stride: int, dilation: int, scale: int) -> list[tuple[int, int, int]]:
+        """(size, tiles, parts of the kernel) worth considering along one axis: what a smaller tile does is left out."""
+        common = math.gcd(stride, dilation)
+        phases, residues = min(outs, dilation // common), min(taps, stride // common)
+        outs, taps = -(-outs // phases), -(-taps // residues)
+        found: list[tuple[int, int, int]] = []
+        for size in (scale * n for n in cls.SIZES):
+            part = taps if 2 * taps <= size or taps + outs <= size + 1 else max(1, size - outs + 1, size // 2)
+            way = size, phases * -(-outs // (size - part + 1)), residues * -(-taps // part)
+            if all(tiles > way[1] or parts > way[2] for _, tiles, parts in found):
+                found.append(way)
+        return found
+
+    def cost(self, spec: Spec, machine: Machine, *, planned: bool, threads: int) -> float:
+        samples, read, written, repeats = spec.n, spec.ci, spec.co, 1
+        axes = list(zip(spec.output, spec.kernel, spec.stride, spec.dilation, strict=True))
+        if spec.direction == "grad_input":  # one problem a phase of the stride
+            read, written = written, read
+            steps = [s // math.gcd(s, d) for s, d in zip(spec.stride, spec.dilation, strict=True)]
+            repeats = math.prod(min(k, step) for k, step in zip(spec.kernel, steps, strict=True))
+            axes = [
+                (-(-size // s), -(-k // step), 1, d * step // s)
+                for size, k, s, d, step in zip(spec.input, spec.kernel, spec.stride, spec.dilation, steps, strict=True)
+            ]
+        images, outputs = read // spec.groups, written // spec.groups
+        if spec.direction == "grad_weight":
+            samples, images, planned = images, samples, False
+            axes = [(k, size, d, s) for size, k, s, d in axes]
+        axes = [(1, 1, 1, 1)] * (3 - len(axes)) + axes
+        if spec.empty or spec.flops == 0:
+            return machine.call
+        one_line = axes[1][1] == 1
+        flat, planes = (axes[2:], axes[:2]) if one_line else (axes[1:], axes[:1])
+        sums, repeats = math.prod(taps for _, taps, _, _ in planes), repeats * math.prod(out for out, _, _, _ in planes)
+        scales = (16,) if one_line else (2, 1)  # a long line is cut into rows and columns
+        along = [self.ways(*axis, scale) for axis, scale in zip(flat, scales, strict=True)]
+        lanes, best = machine.vector(spec.dtype), math.inf
+        for combined in itertools.product(*along):
+            numbers, tiles, parts = (math.prod(column) for column in zip(*combined, strict=True))
+            transform = machine.fft_cycles + machine.fft_pass_cycles * math.log2(numbers)
+            pairs = images * parts * outputs * sums
+            tile, size = numbers * DTYPES[spec.dtype], spec.groups * pairs * numbers * DTYPES[spec.dtype]
+            if tile > 0.75 * machine.l2 or size > spec.groups * machine.l2:  # through L3
+                transform += 6
+            transform += lanes if flat[-1][2] != 1 or flat[-1][3] != 1 else 0  # pixels that do not lie together
+            kernel = pairs * (transform + 20)
+            work = samples * tiles * repeats * ((images * parts + outputs) * transform + 2 * pairs)
+            seconds = numbers / lanes * (work + (0.0 if planned else kernel)) / machine.clock()
+            if size > machine.l2:
+                seconds += (1 if planned else 2) * size / spec.groups / machine.rate(size)
+            best = min(best, seconds)
+        seconds = spec.groups * (best + machine.group)
+        if spec.channels_last and spec.ci + spec.co > 2:  # channels side by side come apart in registers, groups do not
+            elements = spec.n * (spec.ci * math.prod(spec.input) + spec.co * math.prod(spec.output))
+            seconds += (
+                elements * (4.0 if spec.ci == spec.groups > 1 else 0.5) * machine.shuffle_cycles / machine.clock()
+            )
+        return shared(max(seconds, moved(spec, machine)), machine, threads) + machine.call + 2e-6
