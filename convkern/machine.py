@@ -30,8 +30,8 @@ class Machine:
     l1: int = 32 << 10
     l2: int = 1 << 20
     l3: int = 32 << 20  # shared by all cores
-    call: float = 0.7e-6  # entering and leaving a plan
-    fork: float = 3e-6  # starting and joining the pool
+    call: float = 0.4e-6  # entering and leaving a plan
+    fork: float = 1e-6  # starting and joining the pool
     serial: float = 8e-6  # work below this stays on one thread
     transform_cycles: float = 5.0  # of Winograd's transforms, for each vector and transform point
     shuffle_cycles: float = 0.7  # to move one element between layouts
@@ -39,7 +39,7 @@ class Machine:
     line_cycles: float = 200.0  # of the depthwise kernel, to begin and end a line
     fft_cycles: float = 9.0  # of a transform with all copies, for each vector of numbers, and
     fft_pass_cycles: float = 1.2  # the same for each doubling of the numbers
-    group: float = 1.5e-6  # seconds to set up one of many groups in the general kernel
+    group: float = 1.1e-6  # seconds to set up one of many groups in the general kernel
     efficiency: float = 0.92  # share of the peak that the tiles reach over whole layers
     blas_efficiency: float = 0.80  # the same for SciPy's BLAS on slices
     blas_call: float = 2e-6
@@ -64,8 +64,34 @@ class Machine:
 MACHINES = {
     machine.isa: machine
     for machine in (
-        Machine("avx512", 16, 250e9, 100e9, 30e9, 20e9, 0.8e9),
-        Machine("avx2", 8, 125e9, 80e9, 30e9, 20e9, 0.8e9),
+        Machine(
+            "avx512",
+            16,
+            240e9,
+            200e9,
+            90e9,
+            20e9,
+            1.0e9,
+            transform_cycles=3.9,
+            shuffle_cycles=0.45,
+            line_cycles=390.0,
+            fft_cycles=11.5,
+        ),
+        Machine(
+            "avx2",
+            8,
+            120e9,
+            200e9,
+            90e9,
+            20e9,
+            1.0e9,
+            transform_cycles=3.3,
+            shuffle_cycles=1.0,
+            line_cycles=180.0,
+            tap_cycles=0.8,
+            fft_cycles=7.5,
+            fft_pass_cycles=1.0,
+        ),
         Machine("neon", 4, 50e9, 40e9, 20e9, 10e9, 0.8e9),
         Machine("baseline", 4, 32e9, 60e9, 30e9, 15e9, 0.8e9),
         Machine("odd", 4, 20e9, 60e9, 30e9, 15e9, 0.8e9),

@@ -8,6 +8,10 @@ from ..spec import DTYPES, Spec
 from .base import Algorithm, moved, shared, unit
 
 
+PAIR_CYCLES = 2.8  # of a complex product, for each vector of numbers
+LEFT_OUT = 1.2  # what tables, tile edges and the epilogue add to the parts that are counted
+
+
 class Fft(Algorithm):
     """Transforms of overlapping tiles, multiplied frequency by frequency; the larger the kernel, the more it saves.
 
@@ -101,12 +105,12 @@ class Fft(Algorithm):
                 transform += 6
             transform += lanes if flat[-1][2] != 1 or flat[-1][3] != 1 else 0  # pixels that do not lie together
             kernel = pairs * (transform + 20)
-            work = samples * tiles * repeats * ((images * parts + outputs) * transform + 2 * pairs)
+            work = samples * tiles * repeats * ((images * parts + outputs) * transform + PAIR_CYCLES * pairs)
             seconds = numbers / lanes * (work + (0.0 if planned else kernel)) / machine.clock()
             if size > machine.l2:
                 seconds += (1 if planned else 2) * size / spec.groups / machine.rate(size)
             best = min(best, seconds)
-        seconds = spec.groups * (best + machine.group)
+        seconds = spec.groups * (best * LEFT_OUT + machine.group)
         if spec.channels_last and spec.ci + spec.co > 2:  # channels side by side come apart in registers, groups do not
             elements = spec.n * (spec.ci * math.prod(spec.input) + spec.co * math.prod(spec.output))
             seconds += (
