@@ -7,7 +7,6 @@ from ..machine import Machine
 from ..spec import DTYPES, Spec
 from .base import Algorithm, moved, shared, unit
 
-
 PAIR_CYCLES = 2.8  # of a complex product, for each vector of numbers
 LEFT_OUT = 1.2  # what tables, tile edges and the epilogue add to the parts that are counted
 
