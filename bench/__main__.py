@@ -11,7 +11,21 @@ from typing import Any
 from rich.console import Console
 from rich.markup import escape
 
-from . import check, compare, dtypes, filters, functions, layers, picture, pooling, quality, report, session, shapes
+from . import (
+    check,
+    compare,
+    dtypes,
+    filters,
+    functions,
+    layers,
+    picture,
+    pooling,
+    quality,
+    report,
+    session,
+    shapes,
+    training,
+)
 from .peers import PEERS
 from .pool import WorkerDiedError
 
@@ -22,8 +36,11 @@ SUITES = {
     "dtypes": "plans in float64 against the same in float32",
     "filters": "SciPy's filters and ours, and OpenCV's",
     "pooling": "pooling against PyTorch, ONNX Runtime and OpenVINO",
+    "training": "training steps and inference of networks against PyTorch",
     "compare": "what a change did: compare A.json B.json",
 }
+FUNCTIONS = {"filters": filters, "pooling": pooling, "training": training}  # suites whose rows are jobs
+SECONDS = {"training": 15.0}  # budget of a row where it is not 3 s: a step of a network takes long
 
 
 def common(tool: argparse.ArgumentParser, seconds: float, burst: float = 4.0, peers: bool = True) -> None:
@@ -63,7 +80,7 @@ def layers_parser() -> argparse.ArgumentParser:
 
 
 def suite_parser(name: str) -> argparse.ArgumentParser:
-    modules = {"quality": quality, "dtypes": dtypes, "filters": filters, "pooling": pooling}
+    modules = {"quality": quality, "dtypes": dtypes, **FUNCTIONS}
     tool = argparse.ArgumentParser(
         prog=f"python -m bench {name}",
         description=modules[name].__doc__,
@@ -74,7 +91,7 @@ def suite_parser(name: str) -> argparse.ArgumentParser:
         tool.add_argument("--sample", type=int, metavar="N", help="only N rows, evenly drawn from all")
         tool.add_argument("--assert", dest="limits", metavar="mean=M,p95=P,worst=W", help="exit with 1 above a limit")
         return tool
-    common(tool, 3.0, peers=name != "dtypes")
+    common(tool, SECONDS.get(name, 3.0), peers=name != "dtypes")
     tool.add_argument("--assert", dest="strict", action="store_true", help="exit with 1 when a goal is missed")
     if name != "dtypes":
         tool.add_argument("--check", action="store_true", help="compare results only; peers without ours, too")
@@ -144,9 +161,8 @@ def run_dtypes(options: argparse.Namespace, console: Console) -> int:
 
 
 def run_functions(suite: str, options: argparse.Namespace, console: Console) -> int:
-    module = {"filters": filters, "pooling": pooling}[suite]
     shrink = functions.SMALL if options.smoke else 1
-    tasks = functions.tasks(suite, module.jobs(shrink), shrink, options.only)
+    tasks = functions.tasks(suite, FUNCTIONS[suite].jobs(shrink), shrink, options.only)
     peers = chosen_peers(options.peers, options.smoke)
     if options.check:
         return functions.check(console, tasks, peers, options.threads)

@@ -1,4 +1,4 @@
-"""Suites that time one function of ours against its namesakes elsewhere: filters.py and pooling.py hold their rows.
+"""Suites that time one function of ours against its namesakes elsewhere; filters.py, pooling.py, training.py hold rows.
 
 A Job is a row: inputs drawn from its name, and contestants, each built in its own library's process from those inputs.
 Ours are named by a dotted name; one that is not there is reported as absent. Results are compared before timing.
@@ -27,7 +27,7 @@ from .pool import workers
 from .results import FRAMEWORKS, Row, is_ours, mean, times
 from .rounds import Task
 
-SMALL = 8  # a smoke run's images have sides this many times smaller
+SMALL = 8  # a smoke run's images have sides this many times smaller, its networks are this many times thinner
 
 # Whom a goal can be against: workers by kind.
 OPPONENTS = {"scipy": ("scipy",), "opencv": ("opencv",), "frameworks": FRAMEWORKS}

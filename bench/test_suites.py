@@ -12,14 +12,18 @@ from typing import Any
 import numpy as np
 import pytest
 
-from bench import drawn, dtypes, filters, functions, goals, pooling, quality
+from bench import drawn, dtypes, filters, functions, goals, pooling, quality, training
 from bench.__main__ import main
 from bench.case import SkipError
 from bench.pool import Handle
 from bench.rounds import Entry
 from convkern.spec import Spec
 
-JOBS: dict[str, Callable[[int], dict[str, functions.Job]]] = {"filters": filters.jobs, "pooling": pooling.jobs}
+JOBS: dict[str, Callable[[int], dict[str, functions.Job]]] = {
+    "filters": filters.jobs,
+    "pooling": pooling.jobs,
+    "training": training.jobs,
+}
 
 
 def choice(group: str, picked: str, **seconds: float) -> dict[str, Any]:
@@ -226,3 +230,20 @@ def test_smoke_check_of_the_functions(capsys: pytest.CaptureFixture[str]) -> Non
     assert main(["filters", "--smoke", "--check", "--peers", "scipy", "--only", "convolve"]) == 0
     assert "scipy oaconvolve, scipy fftconvolve" in capsys.readouterr().out
     assert main(["pooling", "--smoke", "--only", "nothing like this"]) == 2
+
+
+@pytest.mark.parametrize("name", ["LeNet-5 step", "ResNet-18 step"])
+def test_losses_show_whether_gradients_are_right(name: str) -> None:
+    """Each step changes them by far more than the tolerance within which contestants have to agree."""
+    job = training.jobs(functions.SMALL)[name]
+    for contestant in functions.contestants("ours", name, 2, "training", functions.SMALL).values():
+        made = contestant()
+        losses = [made.run(), *made.result()]
+        assert np.all(np.diff(losses) < -30 * job.tolerance * losses[0]), losses
+
+
+@pytest.mark.skipif(importlib.util.find_spec("torch") is None, reason="needs PyTorch")
+def test_networks_are_those_of_pytorch(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["training", "--smoke", "--check", "--peers", "torch"]) == 0
+    said = capsys.readouterr().out
+    assert said.count("agree within 0.001: ours NHWC, ours NCHW, torch NHWC, torch NCHW") == 3

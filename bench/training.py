@@ -1,67 +1,56 @@
-"""Networks instead of single layers: a training step, and compiled inference, against PyTorch eager.
+"""The suite of networks: a training step, and compiled inference, against PyTorch eager in its two memory formats.
 
-    python -m bench training [--seconds 20] [--only LeNet] [--json OUT]
-
-The same networks, weights, data and optimizer in a process each, in interleaved rounds as rounds.py runs them. Before
-any clock starts the losses of the second and third step (or the numbers of one inference) are compared.
+Same weights, data, loss and optimizer on both sides. All have to agree with ours first, to 1e-3 of max|numbers|: in the
+losses of the second and third step, which the gradients of the steps before them decide, or in what inference gives.
 """
 
 from __future__ import annotations
 
-import argparse
-import json
-import tempfile
-from collections.abc import Callable
-from pathlib import Path
+from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from .case import Contestant, last
+from .case import Array, Contestant, last
+from .functions import Build, Inputs, Job
 
-Array = NDArray[Any]
 RATE, MOMENTUM, DECAY = 1e-3, 0.9, 1e-4
-TASKS = {
-    "LeNet-5 step, batch 64, 1x32x32": ("lenet", (64, 1, 32, 32), True, 1.3),
-    "ResNet-18 step, batch 8, 3x64x64": ("resnet18", (8, 3, 64, 64), True, 1.3),
-    "ResNet-18 inference, batch 1, 3x224x224": ("resnet18", (1, 3, 224, 224), False, 1.5),
-}  # network, input, whether it is trained, the ratio wanted
-SMOKE = {"LeNet-5 step, batch 2, 1x32x32": ("lenet", (2, 1, 32, 32), True, 0.0)}
-TOLERANCE = 1e-3  # of max|numbers|, after three steps of float32
-WIDTHS = (64, 128, 256, 512)
+WIDTHS = (64, 128, 256, 512)  # channels of ResNet-18's stages
+TOLERANCE = 1e-3  # of max|numbers|: after three steps of float32
 
 
-def data(shape: tuple[int, ...], classes: int) -> tuple[Array, Array]:
-    rng = np.random.default_rng(1)
-    return rng.standard_normal(shape, dtype=np.float32), rng.integers(0, classes, shape[0])
+@dataclass(frozen=True)
+class Work:
+    """What is done with a network."""
+
+    network: str  # lenet5 or resnet18
+    shape: tuple[int, int, int, int]
+    classes: int
+    trained: bool
+    widths: tuple[int, ...] = WIDTHS  # of resnet18
 
 
-def weights(shapes: list[tuple[int, ...]]) -> list[Array]:
-    """Initial values for arrays of a state dict in its order: scaled normal weights, else what norms start from."""
-    rng = np.random.default_rng(2)
-    return [
-        (rng.standard_normal(shape) * np.sqrt(2 / np.prod(shape[1:]))).astype(np.float32)
-        if len(shape) > 1
-        else np.zeros(shape, np.float32)
-        for shape in shapes
-    ]
+def _weights(shapes: list[tuple[int, ...]]) -> list[Array]:
+    """Initial values of the arrays of a state dict that have several axes, in its order: He's normal weights."""
+    random = np.random.default_rng(2)
+    return [(random.standard_normal(s) * np.sqrt(2 / np.prod(s[1:]))).astype(np.float32) for s in shapes]
 
 
 # Ours.
 
 
-def our_lenet() -> Any:
+def _our_lenet5(work: Work) -> Any:
     from convkern import nn
 
     return nn.Sequential(
         nn.Conv2d(1, 6, 5, activation="relu"), nn.MaxPool2d(2), nn.Conv2d(6, 16, 5, activation="relu"), nn.MaxPool2d(2),
         nn.Flatten(), nn.Dense(400, 120), nn.ReLU(inplace=True), nn.Dense(120, 84), nn.ReLU(inplace=True),
-        nn.Dense(84, 10),
+        nn.Dense(84, work.classes),
     )  # fmt: skip
 
 
-def our_resnet18() -> Any:
+def _our_resnet18(work: Work) -> Any:
     from convkern import nn
 
     def conv(ci: int, co: int, kernel: int, stride: int) -> list[Any]:
@@ -72,30 +61,33 @@ def our_resnet18() -> Any:
         shortcut = [nn.Sequential(*conv(ci, co, 1, stride))] if stride > 1 else []
         return [nn.Residual(body, *shortcut), nn.ReLU(inplace=True)]
 
-    blocks = [layer for i, width in enumerate(WIDTHS) for layer in (
-        *block(WIDTHS[max(i - 1, 0)], width, 1 if i == 0 else 2), *block(width, width, 1))]  # fmt: skip
+    widths = work.widths
+    blocks = [layer for i, width in enumerate(widths) for layer in (
+        *block(widths[max(i - 1, 0)], width, 1 if i == 0 else 2), *block(width, width, 1))]  # fmt: skip
     return nn.Sequential(
-        *conv(3, 64, 7, 2), nn.ReLU(inplace=True), nn.MaxPool2d(3, 2, 1), *blocks, nn.GlobalAvgPool2d(), nn.Flatten(),
-        nn.Dense(512, 1000),
+        *conv(3, widths[0], 7, 2), nn.ReLU(inplace=True), nn.MaxPool2d(3, 2, 1), *blocks, nn.GlobalAvgPool2d(),
+        nn.Flatten(), nn.Dense(widths[-1], work.classes),
     )  # fmt: skip
 
 
-def ours(network: str, shape: tuple[int, ...], trained: bool) -> dict[str, Callable[[], Contestant]]:
-    """A training step in both layouts, or the compiled network."""
-    from convkern import nn
+def _ours(work: Work, channels_last: bool) -> Build:
+    """A training step, or the compiled network."""
 
-    def build(channels_last: bool) -> Contestant:
-        model = {"lenet": our_lenet, "resnet18": our_resnet18}[network]()
-        arrays = [array for name, array in model.state_dict().items() if array.ndim > 1]
-        for array, values in zip(arrays, weights([a.shape for a in arrays]), strict=True):
+    def build(inputs: Inputs, threads: int) -> Contestant:
+        from convkern import nn
+
+        model = {"lenet5": _our_lenet5, "resnet18": _our_resnet18}[work.network](work)
+        state = model.state_dict()
+        several = [array for array in state.values() if array.ndim > 1]
+        for array, values in zip(several, _weights([a.shape for a in several]), strict=True):
             array[...] = values
-        for name, array in model.state_dict().items():
+        for name, array in state.items():
             if array.ndim == 1 and name.endswith("bias"):
                 array[...] = 0
         model.to_layout("NHWC" if channels_last else "NCHW")
-        x, y = data(shape, 10 if network == "lenet" else 1000)
+        x, labels = inputs
         x = last(x) if channels_last else x
-        if not trained:
+        if not work.trained:
             compiled = model.eval().compile(x.shape)
             return Contestant(lambda: compiled(x), lambda: compiled(x), f"{len(compiled.steps)} steps")
         loss = nn.CrossEntropy()
@@ -103,27 +95,27 @@ def ours(network: str, shape: tuple[int, ...], trained: bool) -> dict[str, Calla
         model.train()
 
         def step() -> float:
-            return nn.train_step(model, loss, optimizer, x, y)[0]
+            return float(nn.train_step(model, loss, optimizer, x, labels)[0])
 
         return Contestant(step, lambda: np.array([step() for _ in range(2)]))
 
-    return {"ours NHWC": lambda: build(True), "ours NCHW": lambda: build(False)}
+    return build
 
 
 # PyTorch's.
 
 
-def torch_lenet() -> Any:
+def _torch_lenet5(work: Work) -> Any:
     from torch import nn
 
     return nn.Sequential(
         nn.Conv2d(1, 6, 5), nn.ReLU(inplace=True), nn.MaxPool2d(2), nn.Conv2d(6, 16, 5), nn.ReLU(inplace=True),
         nn.MaxPool2d(2), nn.Flatten(), nn.Linear(400, 120), nn.ReLU(inplace=True), nn.Linear(120, 84),
-        nn.ReLU(inplace=True), nn.Linear(84, 10),
+        nn.ReLU(inplace=True), nn.Linear(84, work.classes),
     )  # fmt: skip
 
 
-def torch_resnet18() -> Any:
+def _torch_resnet18(work: Work) -> Any:
     from torch import nn
 
     def conv(ci: int, co: int, kernel: int, stride: int) -> list[Any]:
@@ -139,34 +131,35 @@ def torch_resnet18() -> Any:
         def forward(self, x: Any) -> Any:
             return self.relu(self.body(x) + self.shortcut(x))
 
-    blocks = [block for i, width in enumerate(WIDTHS) for block in (
-        Block(WIDTHS[max(i - 1, 0)], width, 1 if i == 0 else 2), Block(width, width, 1))]  # fmt: skip
+    widths = work.widths
+    blocks = [block for i, width in enumerate(widths) for block in (
+        Block(widths[max(i - 1, 0)], width, 1 if i == 0 else 2), Block(width, width, 1))]  # fmt: skip
     return nn.Sequential(
-        *conv(3, 64, 7, 2), nn.ReLU(inplace=True), nn.MaxPool2d(3, 2, 1), *blocks, nn.AdaptiveAvgPool2d(1),
-        nn.Flatten(), nn.Linear(512, 1000),
+        *conv(3, widths[0], 7, 2), nn.ReLU(inplace=True), nn.MaxPool2d(3, 2, 1), *blocks, nn.AdaptiveAvgPool2d(1),
+        nn.Flatten(), nn.Linear(widths[-1], work.classes),
     )  # fmt: skip
 
 
-def torchs(network: str, shape: tuple[int, ...], trained: bool, threads: int) -> dict[str, Callable[[], Contestant]]:
-    """The same by PyTorch eager, in its two memory formats."""
-    import torch
+def _torch(work: Work, channels_last: bool) -> Build:
+    """The same by PyTorch eager."""
 
-    torch.set_num_threads(threads)
+    def build(inputs: Inputs, threads: int) -> Contestant:
+        import torch
 
-    def build(channels_last: bool) -> Contestant:
-        model = {"lenet": torch_lenet, "resnet18": torch_resnet18}[network]()
-        arrays = [array for array in model.state_dict().values() if array.ndim > 1]
+        torch.set_num_threads(threads)
+        model = {"lenet5": _torch_lenet5, "resnet18": _torch_resnet18}[work.network](work)
+        state = model.state_dict()
+        several = [array for array in state.values() if array.ndim > 1]
         with torch.no_grad():
-            for array, values in zip(arrays, weights([tuple(a.shape) for a in arrays]), strict=True):
+            for array, values in zip(several, _weights([tuple(a.shape) for a in several]), strict=True):
                 array.copy_(torch.from_numpy(values))
-            for name, array in model.state_dict().items():
+            for name, array in state.items():
                 if array.ndim == 1 and name.endswith("bias"):
                     array.zero_()
-        plain, labels = data(shape, 10 if network == "lenet" else 1000)
         order = torch.channels_last if channels_last else torch.contiguous_format
-        x, y = torch.from_numpy(plain).contiguous(memory_format=order), torch.from_numpy(labels)
+        x, labels = torch.from_numpy(inputs[0]).contiguous(memory_format=order), torch.from_numpy(inputs[1])
         model = model.to(memory_format=order)
-        if not trained:
+        if not work.trained:
             model.eval()
 
             def infer() -> Any:
@@ -180,80 +173,35 @@ def torchs(network: str, shape: tuple[int, ...], trained: bool, threads: int) ->
 
         def step() -> float:
             optimizer.zero_grad()
-            value = loss(model(x), y)
+            value = loss(model(x), labels)
             value.backward()
             optimizer.step()
             return float(value.item())
 
         return Contestant(step, lambda: np.array([step() for _ in range(2)]))
 
-    return {"torch channels_last": lambda: build(True), "torch NCHW": lambda: build(False)}
+    return build
 
 
-def contestants(name: str, task: str, threads: int) -> dict[str, Callable[[], Contestant]]:
-    """What a worker of this name races in a task."""
-    network, shape, trained, _ = (TASKS | SMOKE)[task]
-    return ours(network, shape, trained) if name == "ours" else torchs(network, shape, trained, threads)
+# The rows.
 
 
-# The parent's side.
+def _draw(work: Work, random: np.random.Generator) -> Inputs:
+    return random.standard_normal(work.shape, np.float32), random.integers(0, work.classes, work.shape[0])
 
 
-def main(arguments: list[str]) -> int:
-    """Race the tasks and print the ratios."""
-    from rich.console import Console
-    from rich.table import Table
-
-    from .pool import workers
-    from .rounds import Entry, _difference, race
-
-    options = argparse.ArgumentParser(prog="python -m bench training", description=__doc__.splitlines()[0])
-    options.add_argument("--only", default="", metavar="TEXT", help="only tasks whose name contains TEXT")
-    options.add_argument("--seconds", type=float, default=15.0, help="budget of a task's rounds (15)")
-    options.add_argument("--threads", type=int, default=2, help="threads of every contestant (2)")
-    options.add_argument("--smoke", action="store_true", help="one small task, two rounds")
-    options.add_argument("--json", type=Path, metavar="OUT", help="write all samples here")
-    chosen = options.parse_args(arguments)
-    console = Console()
-    table = Table(
-        "task", "contestant", "ms", "ratio", "goal", title="training and inference; ratio = fastest peer / ours"
-    )
-    samples: dict[str, dict[str, list[float]]] = {}
-    with workers(["ours", "torch"], chosen.threads) as (handles, versions, missing):
-        for task, (_, _, _, goal) in (SMOKE if chosen.smoke else TASKS).items():
-            if chosen.only.lower() not in task.lower():
-                continue
-            entries, truth = [], None
-            with tempfile.TemporaryDirectory() as folder:
-                for handle in handles.values():
-                    for name, found in handle.ask("network", task=task, folder=folder)["contestants"].items():
-                        if "skip" in found:
-                            console.print(f"[red]{name} does not take part in {task}: {found['skip']}[/]")
-                            continue
-                        result = np.load(found["result"]).astype(np.float64)
-                        truth = result if truth is None else truth
-                        off = _difference(found["result"], truth)
-                        if off > TOLERANCE:
-                            console.print(f"[red]{name} computes something else in {task}: differs by {off:.1e}[/]")
-                            continue
-                        entries.append(Entry(name, handle, found["seconds"], found["note"]))
-            race(
-                entries,
-                1 << 22,
-                0.0 if chosen.smoke else chosen.seconds,
-                2 if chosen.smoke else 5,
-                4e-3,
-                lambda _: None,
-            )
-            samples[task] = {e.name: e.seconds for e in entries}
-            quarter = {e.name: float(np.quantile(e.seconds, 0.25)) for e in entries}
-            best = min((t for name, t in quarter.items() if name.startswith("torch")), default=None)
-            for name, seconds in sorted(quarter.items(), key=lambda item: item[1]):
-                ratio = f"{best / seconds:.2f}" if best and name.startswith("ours") else ""
-                table.add_row(task, name, f"{seconds * 1e3:.2f}", ratio, f">= {goal}" if ratio else "")
-    for name, reason in missing.items():
-        console.print(f"[yellow]{name} is not here: {reason}[/]", highlight=False)
-    console.print(table)
-    if chosen.json:
-        chosen.json.write_text(json.dumps({"versions": versions, "samples": samples}) + "\n")
-    return 0
+def jobs(shrink: int = 1) -> dict[str, Job]:
+    """Return the rows by name, wide networks `shrink` times thinner; images are as they are."""
+    widths = tuple(width // shrink for width in WIDTHS)
+    works = {
+        "LeNet-5 step": Work("lenet5", (64, 1, 32, 32), 10, True),
+        "ResNet-18 step": Work("resnet18", (8, 3, 64, 64), 1000, True, widths),
+        "ResNet-18 inference": Work("resnet18", (1, 3, 224, 224), 1000, False, widths),
+    }
+    found = {}
+    for name, work in works.items():
+        ours = {"ours NHWC": _ours(work, True), "ours NCHW": _ours(work, False)}
+        peers = {"torch NHWC": ("torch", _torch(work, True)), "torch NCHW": ("torch", _torch(work, False))}
+        detail = ",".join(map(str, work.shape[:2])) + f",{work.shape[2]}x{work.shape[3]}"
+        found[name] = Job(name, detail, partial(_draw, work), ours, peers, TOLERANCE)
+    return found
