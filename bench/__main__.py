@@ -149,7 +149,7 @@ def run_quality(options: argparse.Namespace, console: Console) -> int:
     measured = session.measure(console, tasks, [], options, quality.finished, quality.worth_racing)
     measured["quality"] = quality.figures(measured["rows"])
     write(measured, options.json)
-    return quality.show(console, measured["rows"], limits)
+    return quality.show(console, measured["rows"], limits, options.smoke)
 
 
 def run_dtypes(options: argparse.Namespace, console: Console) -> int:
