@@ -35,7 +35,7 @@ def load(path: str | Path) -> dict[str, Any]:
 
 
 def _key(row: Row) -> Key:
-    return row["shape"], row["direction"], row["dtype"]
+    return row["shape"], row.get("direction", ""), row["dtype"]  # functions and networks have no direction
 
 
 def gain(a: dict[str, Any], b: dict[str, Any]) -> tuple[float, float]:
@@ -85,7 +85,7 @@ def _gains(rows: list[Row], old: dict[Key, Row]) -> tuple[Table, dict[str, list[
             for which, name_a, name_b in _pairs(before, row):
                 value, noise = gain(before["contestants"][name_a], row["contestants"][name_b])
                 collected.setdefault(which, []).append((row, value))
-                shown = which == ("call" if row["by_call"] else "plan")
+                shown = which == ("call" if row.get("by_call") else "plan")
                 peers = [f"{judged(r):.2f}" if shown and not np.isnan(judged(r)) else "" for r in (before, row)]
                 notes = [_who(r, name) for r, name in ((before, name_a), (row, name_b))]
                 table.add_row(row["shape"], which, *notes, _paint(value, noise), f"+-{noise:.1%}", *peers)

@@ -132,6 +132,7 @@ def test_smoke_of_the_choices(tmp_path: Path, capsys: pytest.CaptureFixture[str]
     said = capsys.readouterr().out
     assert "Time of the chosen over time of the best" in said
     assert "goals missed" not in said
+    assert main(["compare", str(file), str(file)]) == 0
     assert main(["quality", "--smoke", "--only", "nhwc", "--assert", "worst=0.5"]) == 1
 
 
@@ -139,6 +140,7 @@ def test_smoke_of_the_dtypes(tmp_path: Path) -> None:
     file = tmp_path / "a.json"
     assert main(["dtypes", "--smoke", "--json", str(file)]) == 0
     rows = json.loads(file.read_text())["rows"]
+    assert main(["compare", str(file), str(file)]) == 0
     assert all(len(row["contestants"]) == 4 and dtypes.speed(row) > 0 for row in rows)
     made = {"float32 NCHW": 2e-3, "float32 NHWC": 1e-3, "float64 NCHW": 4e-3}
     row = {"contestants": {n: {"seconds": [s]} for n, s in made.items()}}
@@ -222,6 +224,7 @@ def test_smoke_of_the_functions(suite: str, tmp_path: Path, capsys: pytest.Captu
     assert all(functions.absent(row) for row in rows if row["shape"] in missing)
     said = capsys.readouterr().out
     assert ("absent or failed" in said) == bool(missing)
+    assert main(["compare", str(file), str(file)]) == 0
     assert main([suite, "--smoke", "--assert", "--peers", "none"]) == (1 if missing else 0)
 
 
