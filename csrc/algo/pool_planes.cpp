@@ -51,7 +51,7 @@ class Planes {
     y_blocks_ = divide_up(rows, y_block_);
     units_ = planes * y_blocks_;
     if (c_.adds() && c_.pool.divisor == 0 && !one_divisor(ax_)) {
-      divisors_.resize(ax_.out);
+      divisors_.resize(ax_.out + max_panel_lanes, T(1));  // a vector may reach past the end of a row
       for (int64_t x = 0; x < ax_.out; ++x) divisors_[x] = static_cast<T>(divisor_at(ax_, x));
     }
     if (c_.indices && regular_)
