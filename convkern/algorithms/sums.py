@@ -105,7 +105,11 @@ class Depthwise(Algorithm):
         # Whole vectors of channels go through register transposes, others element by element.
         share = 1.5 if spec.groups % machine.vector(spec.dtype) else 0.4
         seconds = max(seconds, moved(spec, machine)) + share * shuffled(spec, machine, elements)
-        if not planned and spec.direction != "grad_weight":
+        if spec.channels_last and written > spec.groups:  # several outputs a channel lie between each other's
+            seconds += 8 * spec.n * written * math.prod(target) * machine.shuffle_cycles / machine.clock()
+        if spec.direction == "grad_weight":  # lines are staged again for taps along z, and for each part of the taps
+            seconds *= 3.0 if len(spec.kernel) == 3 else 1.5
+        elif not planned:
             seconds += packing(spec, machine)
         return shared(seconds, machine, threads) + machine.call
 

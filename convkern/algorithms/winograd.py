@@ -165,7 +165,9 @@ class Winograd(Algorithm):
         if not spec.channels_last or padded != read:  # patches are staged, exchanged axes element by element
             staged = tiles * padded * points * phases * (8 if exchanged and not spec.channels_last else 1)
             seconds += staged * machine.shuffle_cycles / clock
-        seconds += shuffled(spec, machine, tiles * written * y.outputs * x.outputs)
+        # Phases of a dilation lie apart along a line of NCHW, and are stored element by element.
+        scattered = 8 if spec.dilation[-1] > 1 else 1
+        seconds += scattered * shuffled(spec, machine, tiles * written * y.outputs * x.outputs)
         # A transformed kernel beyond L2 streams past every block of some fifty tiles; three quarters of that hide
         # behind the products if there are enough of them.
         kernel = points * groups * depth * columns * DTYPES[spec.dtype]

@@ -12,6 +12,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from .. import _core
+from ..config import current
 from ..original import original
 from .compute import SCIPY, Call, compute
 from .layout import MODES, Shape, UnfitError, spans
@@ -27,6 +29,7 @@ BORDERS = {
     "symmetric": "symmetric",
 }
 BOTH = (0, 1)
+REFLECT = 2  # of csrc/algo/lines.h: mirrored with the edge repeated
 
 
 def convolve2d(
@@ -160,6 +163,13 @@ def separable(image: Array, rows: Array, columns: Array) -> Array:
     """sepfir2d() of arrays of one dtype."""
     if image.size == 0:
         return image.copy()
+    element = _core.line_type(image.dtype)
+    if element is not None:  # both passes over a band of lines that stays in the cache
+        result = np.empty(image.shape, image.dtype)
+        across, along = ((h.size, h.size // 2, REFLECT, h[::-1].astype(np.float64)) for h in (columns, rows))
+        source = np.require(image, requirements=("C", "A"))[None, :, :, None]
+        _core.filter_lines("sum", source, result[None, :, :, None], element, across, along, True, 0.0, current().isa)
+        return result
     for kernel in (rows[None, :], columns[:, None]):
         if kernel.size > 1:
             call = problem(image.shape, kernel.shape, "same", "symmetric", 0, False)
