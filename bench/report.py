@@ -34,7 +34,7 @@ from .results import (
 )
 
 BUSY = 0.05  # share of the cores used by others above which a row is called unreliable
-MODES = {"plan": "plan", "nchw": "NCHW", "call": "call", "torch": "torch/call"}
+MODES = {"plan": "plan", "listed": "no OV NHWC", "nchw": "NCHW", "call": "call", "torch": "torch/call"}
 
 
 def duration(seconds: float) -> str:
@@ -100,10 +100,10 @@ def speeds(rows: list[Row]) -> Table:
                 table.add_row(row["shape"], "-")
                 continue
             algorithm = row["contestants"][ours[0]]["note"].partition(":")[0]
-            judged_by, taken = "call" if row["by_call"] else "plan", workspace(row)
+            judged_by, taken = "torch" if row["by_call"] else "plan", workspace(row)
             wanted = {judged_by: row["each"]} if row["each"] else {}
             if row["direction"] == "forward" and row["each"]:
-                wanted["torch"] = limits["call-least"]
+                wanted.setdefault("torch", limits["call-least"])
                 if not row["by_call"]:
                     wanted["nchw"] = limits["nchw"] * row["each"]
             table.add_row(
@@ -148,7 +148,7 @@ def means(rows: list[Row]) -> Table:
     limits = goals.read()["table"]
     parts: list[tuple[str, list[Row], dict[str, float], dict[str, float]]] = []
     for label, members in groups(rows).items():
-        judged_by = "call" if members[0]["by_call"] else "plan"
+        judged_by = "torch" if members[0]["by_call"] else "plan"
         parts.append((label, members, {judged_by: members[0]["mean"]} if members[0]["mean"] else {}, {}))
     forward = [row for row in rows if row["direction"] == "forward"]
     if len(groups(forward)) > 1:
@@ -165,7 +165,7 @@ def means(rows: list[Row]) -> Table:
         by_class = label in groups(rows)
         if by_class and each:  # a row's goal may differ from its class's: red where one of them is missed
             reached = all(judged(row) >= (row["each"] or 0) for row in held)
-            judged_by = "call" if members[0]["by_call"] else "plan"
+            judged_by = "torch" if members[0]["by_call"] else "plan"
             least_goals = {judged_by: 0.0 if reached else math.inf}
         cells = [
             f"{ratio(found['mean'][m], mean_goals.get(m))} ({ratio(found['least'][m], least_goals.get(m))})"

@@ -74,11 +74,11 @@ def test_gradients_are_classes_of_their_own(tmp_path: Path) -> None:
 def test_ratios() -> None:
     made = row(plan_NCHW=2e-2, plan_NHWC=1e-2, call_NCHW=4e-2, torch_NCHW=4e-2, openvino=2e-2)
     assert results.best_peer(made) == ("openvino", 2e-2)
-    found = {"plan": 2, "other": 1, "call": 0.5, "nchw": 1, "frameworks": 2, "torch": 1}
+    found = {"plan": 2, "listed": 2, "other": 1, "call": 0.5, "nchw": 1, "frameworks": 2, "torch": 1}
     assert results.ratios(made) == pytest.approx(found)
     assert results.nchw_share(made) == pytest.approx(0.5)
     assert results.judged(made) == pytest.approx(2)
-    assert results.judged({**made, "by_call": True}) == pytest.approx(0.5)
+    assert results.judged({**made, "by_call": True}) == pytest.approx(1)
     assert results.ratios(row(plan_NHWC=1e-2)) == {}
     assert math.isnan(results.nchw_share(row(plan_NHWC=1e-2)))
 
@@ -86,7 +86,10 @@ def test_ratios() -> None:
 def test_frameworks_are_told_from_the_other_peers() -> None:
     made = row(plan_NHWC=1e-2, call_NHWC=1e-2, torch_NHWC=12e-2, openvino_NHWC=11e-2, opencv_filter2D=3e-2)
     assert results.best_peer(made) == ("opencv filter2D", 3e-2)
-    assert results.ratios(made) == pytest.approx({"plan": 3, "call": 3, "frameworks": 11, "torch": 12})
+    assert results.ratios(made) == pytest.approx({"plan": 3, "listed": 3, "call": 3, "frameworks": 11, "torch": 12})
+    made = row(plan_NHWC=1e-2, call_NHWC=1e-2, torch_NHWC=3e-2, openvino_NHWC=2e-2)
+    assert results.ratios(made)["plan"] == pytest.approx(2)
+    assert results.ratios(made)["listed"] == pytest.approx(3)
 
 
 def missed(rows: list[dict[str, Any]]) -> dict[str, float]:
