@@ -33,6 +33,9 @@ class Machine:
     call: float = 0.4e-6  # entering and leaving a plan
     fork: float = 1e-6  # starting and joining the pool
     serial: float = 8e-6  # work below this stays on one thread
+    tile_cycles: float = 25.0  # to begin and end a tile of the general kernel
+    row_cycles: float = 1.6  # to list one of its rows
+    task_cycles: float = 300.0  # to begin a block of an image and a group
     transform_cycles: float = 5.0  # of Winograd's transforms, for each vector and transform point
     shuffle_cycles: float = 0.7  # to move one element between layouts
     tap_cycles: float = 1.0  # of the depthwise kernel, for each vector and tap
@@ -42,8 +45,8 @@ class Machine:
     group: float = 1.1e-6  # seconds to set up one of many groups in the general kernel
     efficiency: float = 0.92  # share of the peak that the tiles reach over whole layers
     blas_efficiency: float = 0.80  # the same for SciPy's BLAS on slices
-    blas_call: float = 2e-6
-    blas_lookup: float = 20e-6  # importing scipy.linalg, spread over the calls of a process
+    blas_call: float = 0.1e-6
+    blas_lookup: float = 4e-6  # importing scipy.linalg, spread over the calls of a process
 
     def peak(self, dtype: str) -> float:
         return self.flops if dtype == "float32" else self.flops / 2
@@ -58,7 +61,10 @@ class Machine:
 
     def rate(self, size: float) -> float:
         """Bytes a second at which one core streams through ``size`` bytes again and again."""
-        return self.l2_rate if size <= self.l2 else self.l3_rate if size <= self.l3 else self.memory_rate
+        if size <= self.l2:
+            return self.l2_rate
+        far = min(1.0, max(0.0, 2 * size / max(1, self.l3) - 1))  # L3 serves others, too: half of it is ours for sure
+        return 1 / ((1 - far) / self.l3_rate + far / self.memory_rate)
 
 
 MACHINES = {
@@ -69,8 +75,8 @@ MACHINES = {
             16,
             240e9,
             200e9,
-            90e9,
-            20e9,
+            92e9,
+            13e9,
             1.0e9,
             transform_cycles=3.9,
             shuffle_cycles=0.45,

@@ -6,8 +6,10 @@ Machine; it reads no arrays and measures nothing.
 
 from .. import _core
 from .base import Algorithm
+from .direct import Direct
 from .fft import Fft
-from .sums import Depthwise, Direct, Im2col, Plane, Reference
+from .im2col import Im2col
+from .sums import Depthwise, Plane, Reference
 from .winograd import Winograd
 
 __all__ = ["ALGORITHMS", "BY_NAME", "Algorithm"]

@@ -15,6 +15,9 @@ from ..machine import Machine
 from ..spec import Spec
 
 
+EXPOSED = 0.25  # of the shorter of computing and moving
+
+
 class Algorithm:
     """One way to compute a convolution.
 
@@ -111,8 +114,14 @@ def shared(seconds: float, machine: Machine, threads: int) -> float:
 
 
 def moved(spec: Spec, machine: Machine) -> float:
-    """Seconds one core needs to read and write the arrays once; the largest decides where they come from."""
+    """Seconds one core needs to read and write the arrays once; together they decide where they come from."""
     return spec.bytes / machine.rate(spec.bytes)
+
+
+def streamed(seconds: float, spec: Spec, machine: Machine, threads: int = 1) -> float:
+    """Seconds of computing and of moving the arrays, which hide behind one another but for a share of the shorter."""
+    moves = moved(spec, machine) / threads
+    return max(seconds, moves) + EXPOSED * min(seconds, moves)
 
 
 def packing(spec: Spec, machine: Machine) -> float:

@@ -5,7 +5,7 @@ import math
 
 from ..machine import Machine
 from ..spec import DTYPES, Spec
-from .base import Algorithm, moved, shared, unit
+from .base import Algorithm, shared, streamed, unit
 
 PAIR_CYCLES = 2.8  # of a complex product, for each vector of numbers
 LEFT_OUT = 1.2  # what tables, tile edges and the epilogue add to the parts that are counted
@@ -115,4 +115,4 @@ class Fft(Algorithm):
             seconds += (
                 elements * (4.0 if spec.ci == spec.groups > 1 else 0.5) * machine.shuffle_cycles / machine.clock()
             )
-        return shared(max(seconds, moved(spec, machine)), machine, threads) + machine.call + 2e-6
+        return shared(streamed(seconds, spec, machine), machine, threads) + machine.call + 2e-6

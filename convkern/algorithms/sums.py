@@ -1,40 +1,10 @@
-"""The algorithms that add up the definition's own products: direct, plane, depthwise, im2col and the reference."""
+"""The algorithms that add up the definition's own products besides direct: plane, depthwise, im2col and the reference."""
 
 import math
 
 from ..machine import Machine
 from ..spec import DTYPES, Spec
-from .base import Algorithm, lane_use, line, moved, packing, products, shared, shuffled, unit
-
-
-class Direct(Algorithm):
-    """Products read straight from the image through row and tap tables; no im2col buffer."""
-
-    name = "direct"
-
-    def error(self, spec: Spec) -> float:
-        return unit(spec) * (8 + 2 * math.sqrt(spec.terms))
-
-    def cost(self, spec: Spec, machine: Machine, *, planned: bool, threads: int) -> float:
-        rows, columns, depth = products(spec)
-        lanes = machine.vector(spec.dtype)
-        # Every tile stores once per sum: about as long as eight of its multiply-add steps.
-        full = spec.flops / (machine.peak(spec.dtype) * machine.efficiency * depth) * (depth + 8) if depth else 0.0
-        by_channels = full / max(lane_use(columns, lanes), 1e-3)
-        by_channels += shuffled(spec, machine, spec.groups * rows * columns)
-        # Pixels on the vector side pay only where channels leave most lanes idle: lines are gathered from
-        # channels-last images and split by strides. With fewer than three rows of channels a tile has too few sums
-        # under way to hide the latency of adding.
-        by_pixels = full / max(0.15 * min(4, 1 + columns) * lane_use(line(spec), lanes), 1e-3)
-        read, source = (spec.co, spec.output) if spec.direction == "grad_input" else (spec.ci, spec.input)
-        moves = 6.0 if spec.channels_last and read > 1 else float(spec.stride[-1] > 1)
-        by_pixels += moves * spec.n * read * math.prod(source) * machine.shuffle_cycles / machine.clock()
-        arithmetic = min(by_channels, by_pixels)
-        arithmetic += machine.group * spec.groups * spec.n if spec.groups > 1 else 0.0
-        seconds = shared(max(arithmetic, moved(spec, machine)), machine, threads)
-        if not planned and spec.direction != "grad_weight":
-            seconds += packing(spec, machine)
-        return seconds + machine.call
+from .base import Algorithm, lane_use, moved, packing, products, shared, shuffled, streamed, unit
 
 
 class Plane(Algorithm):
@@ -76,7 +46,7 @@ class Plane(Algorithm):
         scattered = 4.0 if spec.channels_last and spec.ci > 1 else 0.4
         seconds = spec.flops * taps / speed + elements * scattered * machine.shuffle_cycles / machine.clock()
         seconds += machine.group * spec.groups * spec.n if spec.groups > 1 else 0.0
-        return shared(max(seconds, moved(spec, machine)), machine, threads) + machine.call
+        return shared(streamed(seconds, spec, machine), machine, threads) + machine.call
 
 
 class Depthwise(Algorithm):
@@ -104,7 +74,7 @@ class Depthwise(Algorithm):
         elements = spec.n * (spec.ci * math.prod(spec.input) + spec.co * math.prod(spec.output))
         # Whole vectors of channels go through register transposes, others element by element.
         share = 1.5 if spec.groups % machine.vector(spec.dtype) else 0.4
-        seconds = max(seconds, moved(spec, machine)) + share * shuffled(spec, machine, elements)
+        seconds = streamed(seconds, spec, machine) + share * shuffled(spec, machine, elements)
         if spec.channels_last and written > spec.groups:  # several outputs a channel lie between each other's
             seconds += 8 * spec.n * written * math.prod(target) * machine.shuffle_cycles / machine.clock()
         if spec.direction == "grad_weight":  # lines are staged again for taps along z, and for each part of the taps
@@ -112,28 +82,6 @@ class Depthwise(Algorithm):
         elif not planned:
             seconds += packing(spec, machine)
         return shared(seconds, machine, threads) + machine.call
-
-
-class Im2col(Algorithm):
-    """Windows copied slice by slice into a bounded buffer, then SciPy's own BLAS."""
-
-    name = "im2col"
-    foreign_threads = True
-
-    def error(self, spec: Spec) -> float:
-        return unit(spec) * (8 + 2 * math.sqrt(spec.terms))
-
-    def cost(self, spec: Spec, machine: Machine, *, planned: bool, threads: int) -> float:
-        rows, columns, depth = products(spec)
-        size = spec.groups * rows * depth * DTYPES[spec.dtype]
-        slices = max(1, spec.groups * -(-size // (spec.groups * machine.l2)))
-        # BLAS pads the smaller matrix dimensions to its own tiles, about eight wide.
-        lanes = lane_use(columns, 8) * lane_use(rows, 8) * depth / (depth + 16)
-        arithmetic = spec.flops / (machine.peak(spec.dtype) * machine.blas_efficiency * max(lanes, 1e-3))
-        buffer = 2 * size / machine.rate(min(size, 2 * machine.l2))
-        # BLAS packs the weights in every call, planned or not.
-        seconds = shared(arithmetic + buffer + moved(spec, machine), machine, threads) + packing(spec, machine)
-        return seconds + machine.call + machine.blas_lookup + slices * machine.blas_call / threads
 
 
 class Reference(Algorithm):

@@ -9,7 +9,16 @@ from typing import ClassVar
 
 from ..machine import Machine
 from ..spec import DTYPES, Spec
-from .base import Algorithm, lane_use, moved, shared, shuffled, unit
+from .base import Algorithm, lane_use, shared, shuffled, streamed, unit
+from .tiles import product, shapes
+
+# Prices in units of machine.shuffle_cycles, for each element: of a patch staged, of one staged at the border, of a
+# result transposed, of one stored from a part of a vector, of weights packed in the call, whole vectors and others.
+STAGED, BORDER, STORED, PART, PART_SCALAR, PACK, PACK_SCALAR = 0.95, 0.45, 1.0, 0.25, 2.7, 1.0, 5.5
+READ = 2.8  # times the rate of moving arrays at which a kernel that is only read streams by
+STAGED_LINE, STORED_LINE, BLOCK = 36.0, 40.0, 400.0  # cycles: a line of a patch, a line of results, a block
+SMALL_PASS = 0.7  # transforms of 4 points, of those of 6
+LINE_PASS, OUTPUT_PASS, FILTER_PASS = 0.7, 1.0, 0.95  # transforms in one dimension, of sums, of weights: of the 2-D ones
 
 MOST_SPAN = 1024  # pixels along an axis that a Winograd patch may span
 
@@ -75,7 +84,7 @@ class Winograd(Algorithm):
                 if min(taps, stride // common) > 1:
                     return None
                 stride, dilation = 1, dilation // common
-            size = (spec.input if spec.direction == "grad_input" else spec.output)[a]
+            size = -(-spec.input[a] // spec.stride[a]) if spec.direction == "grad_input" else spec.output[a]
             if rank - a == 3:
                 if taps > 1 and (stride, dilation) != (1, 1):
                     return None
@@ -137,7 +146,7 @@ class Winograd(Algorithm):
         # Transforms go through the shared cache, and so do the sums once a slice.
         moves = 2 * groups * (tiles * tile_bytes + -(-tiles // depth) * 36 * channels * columns * size)
         seconds += moves / machine.l3_rate
-        return shared(max(seconds, moved(spec, machine)), machine, threads) + machine.call + 2 * machine.fork
+        return shared(streamed(seconds, spec, machine), machine, threads) + machine.call + 2 * machine.fork
 
     def cost(self, spec: Spec, machine: Machine, *, planned: bool, threads: int) -> float:
         if spec.direction == "grad_weight":
@@ -150,32 +159,57 @@ class Winograd(Algorithm):
         read, written = (spec.ci, spec.co) if forward else (spec.co, spec.ci)
         target = spec.output if forward else spec.input
         channels, columns, groups = read // spec.groups, written // spec.groups, spec.groups
-        lanes, clock = machine.vector(spec.dtype), machine.clock()
+        lanes, clock, element = machine.vector(spec.dtype), machine.clock(), machine.shuffle_cycles
         points, phases = y.points * x.points, y.summed * x.summed
         tiles = spec.n * (target[0] if len(target) == 3 else 1) * y.tiles * x.tiles
         depth = slices * phases * channels
 
-        efficiency = machine.efficiency * lane_use(columns, lanes) * depth / (depth + 12)
-        flops = 2 * y.products * x.products * slices * tiles * groups * channels * columns
-        # Planes of taps along z share their transforms but for those at a block's ends.
-        vectors = groups * (-(-channels // lanes) * phases * (1.5 if slices > 1 else 1) + -(-columns // lanes))
-        transforms = machine.transform_cycles * points * tiles * vectors / clock
-        seconds = flops / (machine.peak(spec.dtype) * max(efficiency, 1e-3)) + transforms
-        padded = groups * lanes * -(-channels // lanes)
-        if not spec.channels_last or padded != read:  # patches are staged, exchanged axes element by element
-            staged = tiles * padded * points * phases * (8 if exchanged and not spec.channels_last else 1)
-            seconds += staged * machine.shuffle_cycles / clock
-        # Phases of a dilation lie apart along a line of NCHW, and are stored element by element.
-        scattered = 8 if spec.dilation[-1] > 1 else 1
-        seconds += scattered * shuffled(spec, machine, tiles * written * y.outputs * x.outputs)
+        # Products point by point: blocks of rows, each against all panels.
+        shape = min(shapes(machine)[::-1], key=lambda s: -(-columns // (s[1] * lanes)) * s[1])
+        planes = 1.5 if slices > 1 else 1.0  # taps along z share their transforms but for those at a block's ends
+        kernel = points * groups * depth * columns * DTYPES[spec.dtype]
+        padded = -(-channels // lanes) * lanes
+        tile_bytes = points * (planes * phases * padded + shape[1] * lanes) * DTYPES[spec.dtype]
+        fewest = 56 if kernel / groups > machine.l2 / 2 else 14
+        rows = min(tiles / threads, max(fewest, min(112, machine.l2 / 2 / tile_bytes)))
+        blocks = tiles / rows
+        finite = y.products * x.products / (points * phases)  # phases with a tap less have nothing at infinity
+        products = product(machine, shape, lanes, columns, rows, depth).times(blocks * points)
+        cycles = products.cycles(machine, finite)
+
+        # Transforms of patches and sums, one vector of channels at a time.
+        passes = machine.transform_cycles * points * (1.0 if y.taps > 1 else LINE_PASS) * (SMALL_PASS if y.points == 4 else 1.0)
+        cycles += tiles * passes * (padded / lanes * phases * planes + OUTPUT_PASS * -(-columns // lanes))
+        cycles += blocks * points * rows * machine.row_cycles + blocks * BLOCK
+        # Patches are staged: all of them, or those at the border; exchanged axes element by element.
+        if not spec.channels_last or channels % lanes or groups > 1 and padded != channels:
+            patch = (y.outputs * y.summed + y.points - y.outputs) * (x.outputs * x.summed)
+            moves = 8.0 if exchanged and not spec.channels_last else 1.0
+            cycles += tiles * planes * (patch * padded * moves * STAGED * element + y.points * y.summed * STAGED_LINE)
+        else:
+            border = min(1.0, 2 / max(1, y.tiles) + 2 / max(1, x.tiles)) if any(map(any, spec.padding)) else 0.0
+            cycles += border * tiles * phases * (points * padded * BORDER * element + y.points * STAGED_LINE)
+        # Results: lines stored, transposed for NCHW, whose dilated phases lie apart.
+        results = tiles * written / groups * y.outputs * x.outputs
+        lines = tiles / max(1, min(x.tiles, rows)) * y.outputs * -(-columns // (shape[1] * lanes))
+        cycles += lines * STORED_LINE
+        if not spec.channels_last:
+            cycles += (8.0 if spec.dilation[-1] > 1 else 1.0) * results * STORED * element
+        elif columns % lanes:
+            cycles += results * (PART if columns > lanes else PART_SCALAR) * element
+        seconds = groups * cycles / clock
+
         # A transformed kernel beyond L2 streams past every block of some fifty tiles; three quarters of that hide
         # behind the products if there are enough of them.
-        kernel = points * groups * depth * columns * DTYPES[spec.dtype]
         if kernel > machine.l2 / 2:
-            stream = max(1.0, tiles / 56) * kernel / machine.rate(2 * kernel)
+            stream = max(1.0, tiles / 56) * kernel / (READ * machine.rate(kernel))
             seconds = max(seconds + 0.25 * stream, stream)
-        seconds = shared(max(seconds, moved(spec, machine)), machine, threads)
-        if not planned:  # each thread transforms what it uses: a share where tiles are few, everything where many
-            transform = machine.transform_cycles * points * groups * depth * -(-columns // lanes) / clock
-            seconds += (transform + 0.5 * kernel / machine.rate(kernel)) / (threads if tiles <= 100 else 1)
+        seconds = streamed(seconds, spec, machine)
+        if tiles > 1:
+            seconds = seconds / threads + (machine.fork if threads > 1 else 0.0)
+        if not planned:  # each thread transforms what it uses: a share of large kernels if tiles are few, else all
+            transform = FILTER_PASS * passes * groups * depth * -(-columns // lanes) / clock
+            packed = spec.co * spec.depth * (PACK if columns >= lanes else PACK_SCALAR) * element / clock
+            parts = threads if kernel > 16 << 20 or (blocks < 2 * threads and kernel / groups > machine.l2) else 1
+            seconds += (transform + packed + 0.5 * kernel / machine.rate(kernel)) / parts
         return seconds + machine.call

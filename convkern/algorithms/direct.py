@@ -1,0 +1,145 @@
+"""The view-GEMM: products read straight from the image, counted as csrc/algo/direct_blocking.cpp cuts them.
+
+    cycles = steps of the tiles + tiles + rows listed + blocks begun + elements moved, each at its price
+
+Which operand lies on the vector side is chosen here as there, by the same counts.
+"""
+
+import math
+from dataclasses import dataclass
+
+from ..machine import Machine
+from ..spec import Spec
+from .base import Algorithm, streamed, unit
+from .lowered import Problem, lower
+from .tiles import Product, Shape, product, shapes
+
+# How csrc/algo/direct_blocking.cpp counts when it chooses: cycles an element, cycles a tile.
+GATHERED, SPLIT, TRANSPOSED, BEGUN = 4.0, 0.7, 0.3, 20.0
+
+# Prices in units of machine.shuffle_cycles: an element gathered from channels-last pixels, taken from a strided line,
+# copied with a padded line, stored by itself, stored through transposes, stored from a vector that it does not fill.
+GATHER, TAKE, COPY, SCATTER, TRANSPOSE, SCALAR = 5.6, 2.6, 0.7, 3.2, 0.92, 1.5
+PACK, PACK_SCALAR = 1.0, 5.0  # a weight, packed in the call: whole vectors of outputs, and others
+# Prices in cycles, elements aside: a line that is copied, or read in place from beyond L2; a channels-last pixel that
+# is copied; one whose results go through a store of their own; a product of one block or line with one panel.
+PACKED_BY_ALL = 65536  # weights, from which all threads pack
+LINE, FAR_LINE, PIXEL, STORED_PIXEL, CALL = 40.0, 135.0, 2.0, 3.3, 38.0
+
+
+@dataclass(frozen=True, slots=True)
+class Way:
+    """A problem with pixels or outputs in the lanes, and the cycles that the choice counts."""
+
+    on_pixels: bool
+    product: Product
+    counted: float
+
+
+class Direct(Algorithm):
+    """Products read straight from the image through row and tap tables; no im2col buffer."""
+
+    name = "direct"
+
+    def error(self, spec: Spec) -> float:
+        return unit(spec) * (8 + 2 * math.sqrt(spec.terms))
+
+    def cost(self, spec: Spec, machine: Machine, *, planned: bool, threads: int) -> float:
+        problems = lower(spec)
+        clock, seconds = machine.clock(), 0.0
+        for problem in problems:
+            way = cheapest(problem, spec, machine)
+            part = problem_cycles(problem, way, spec, machine) / clock
+            if threads > 1 and way.counted / clock > machine.serial:
+                part = part / threads + machine.fork
+            seconds += part
+        if not planned and spec.direction != "grad_weight":
+            columns = (spec.co if spec.direction == "forward" else spec.ci) // spec.groups
+            # Weights lie tap by tap; those of a phase lie apart.
+            whole = columns >= machine.vector(spec.dtype) and len(problems) == 1
+            pack = spec.co * spec.depth * (PACK if whole else PACK_SCALAR) * machine.shuffle_cycles / clock
+            seconds += pack / (threads if spec.co * spec.depth > PACKED_BY_ALL else 1)
+        return streamed(seconds, spec, machine, threads) + machine.call
+
+
+def cheapest(problem: Problem, spec: Spec, machine: Machine) -> Way:
+    """The way that csrc/algo/direct_blocking.cpp takes."""
+    outputs, pixels = ways(problem, spec, machine)
+    return pixels if pixels is not None and pixels.counted < 0.95 * outputs.counted else outputs
+
+
+def ways(problem: Problem, spec: Spec, machine: Machine) -> tuple[Way, Way | None]:
+    """The best tile with outputs in the lanes, and that with pixels there; no weight gradient has the latter."""
+    lanes, x = machine.vector(spec.dtype), problem.axes[2]
+    results = problem.images * problem.pixels * problem.outputs
+    rows = min(problem.pixels, 512)
+
+    def outputs_in_lanes(shape: Shape) -> Way:
+        one = product(machine, shape, lanes, problem.outputs, rows, problem.depth)
+        whole = one.times(problem.images * problem.pixels / max(1, rows))
+        store = 0.0 if lies_along_channels(spec) else TRANSPOSED * results
+        return Way(False, whole, whole.steps + BEGUN * whole.tiles + whole.stores + store)
+
+    def pixels_in_lanes(shape: Shape) -> Way:
+        one = product(machine, shape, lanes, x.out, problem.outputs, problem.depth, split_loads=True)
+        whole = one.times(problem.images * problem.pixels / max(1, x.out))
+        move = 0.0 if image_lies_along_x(spec) else GATHERED
+        move = move or (SPLIT if x.stride > 1 else 0.0)
+        store = 0.0 if result_lies_along_x(problem, spec) else TRANSPOSED * results
+        return Way(True, whole, whole.steps + BEGUN * whole.tiles + whole.stores + move * problem.read + store)
+
+    best = min((outputs_in_lanes(shape) for shape in shapes(machine)[::-1]), key=lambda way: way.counted)
+    if spec.direction == "grad_weight":
+        return best, None
+    return best, min((pixels_in_lanes(shape) for shape in shapes(machine)), key=lambda way: way.counted)
+
+
+def lies_along_channels(spec: Spec) -> bool:
+    """Whether the outputs of a pixel lie side by side."""
+    return spec.channels_last and spec.direction != "grad_weight"
+
+
+def image_lies_along_x(spec: Spec) -> bool:
+    return not spec.channels_last or (spec.co if spec.direction == "grad_input" else spec.ci) == 1
+
+
+def result_lies_along_x(problem: Problem, spec: Spec) -> bool:
+    written = spec.ci if spec.direction == "grad_input" else spec.co
+    return problem.step == 1 and (not spec.channels_last or written == 1)
+
+
+def problem_cycles(problem: Problem, way: Way, spec: Spec, machine: Machine) -> float:
+    """Cycles of one core for one problem."""
+    lanes, element = machine.vector(spec.dtype), machine.shuffle_cycles
+    z, y, x = problem.axes
+    results, padded = problem.images * problem.pixels * problem.outputs, any(axis.padded for axis in problem.axes)
+    lines = problem.read / max(1, x.reads)
+    cycles = way.product.cycles(machine)
+    if problem.step > 1 and not lies_along_channels(spec):  # results lie apart
+        cycles += results * SCATTER * element
+    if way.on_pixels:
+        gathered = not image_lies_along_x(spec)
+        cycles += problem.images * problem.pixels / max(1, x.out) * -(-x.out // (4 * lanes)) * CALL
+        if gathered or padded or x.stride > 1 or x.out % lanes:
+            price = GATHER if gathered else TAKE if x.stride > 1 else COPY
+            cycles += problem.read * price * element + lines * LINE
+        elif spec.bytes > machine.l2:
+            cycles += lines * FAR_LINE
+        if problem.step == 1 and not result_lies_along_x(problem, spec):
+            cycles += results * SCATTER * element
+        return cycles
+    last, single = lies_along_channels(spec), problem.channels == 1
+    # Borders on the axes with zero padding are blocks of their own.
+    regions = 1 + 2 * sum(a.taps > 1 and a.padded and a.out >= 4 for a in (problem.axes if last and not single else (z, y)))
+    blocks = problem.images * (regions - 1 + max(1.0, problem.pixels / 1024))
+    cycles += blocks * (machine.task_cycles + CALL * -(-problem.outputs // (2 * lanes)))
+    cycles += problem.images * problem.pixels * machine.row_cycles
+    if last:
+        cycles += problem.read / max(1, problem.channels) * PIXEL if padded else 0.0
+        if problem.outputs % lanes:
+            cycles += problem.images * problem.pixels * STORED_PIXEL
+            cycles += results * SCALAR * element if problem.outputs < lanes else 0.0
+    else:
+        cycles += lines * LINE + problem.read * 0.2 * element
+        cycles += results * TRANSPOSE * element if problem.step == 1 else 0.0
+    return cycles
