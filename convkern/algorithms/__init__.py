@@ -9,7 +9,8 @@ from .base import Algorithm
 from .direct import Direct
 from .fft import Fft
 from .im2col import Im2col
-from .sums import Depthwise, Plane, Reference
+from .plane import Plane
+from .sums import Depthwise, Reference
 from .winograd import Winograd
 
 __all__ = ["ALGORITHMS", "BY_NAME", "Algorithm"]

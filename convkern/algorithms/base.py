@@ -14,7 +14,6 @@ from ..config import DEFAULT_WORKSPACE, DEFAULTS, Settings
 from ..machine import Machine
 from ..spec import Spec
 
-
 EXPOSED = 0.25  # of the shorter of computing and moving
 
 

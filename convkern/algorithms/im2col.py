@@ -1,6 +1,6 @@
 """Windows copied slice by slice into a bounded buffer, then one product of SciPy's BLAS for each slice.
 
-    seconds = windows copied + product at BLAS's share of the peak + a call of BLAS for each slice
+seconds = windows copied + product at BLAS's share of the peak + a call of BLAS for each slice
 """
 
 import math

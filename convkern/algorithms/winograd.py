@@ -18,7 +18,11 @@ STAGED, BORDER, STORED, PART, PART_SCALAR, PACK, PACK_SCALAR = 0.95, 0.45, 1.0, 
 READ = 2.8  # times the rate of moving arrays at which a kernel that is only read streams by
 STAGED_LINE, STORED_LINE, BLOCK = 36.0, 40.0, 400.0  # cycles: a line of a patch, a line of results, a block
 SMALL_PASS = 0.7  # transforms of 4 points, of those of 6
-LINE_PASS, OUTPUT_PASS, FILTER_PASS = 0.7, 1.0, 0.95  # transforms in one dimension, of sums, of weights: of the 2-D ones
+LINE_PASS, OUTPUT_PASS, FILTER_PASS = (
+    0.7,
+    1.0,
+    0.95,
+)  # transforms in one dimension, of sums, of weights: of the 2-D ones
 
 MOST_SPAN = 1024  # pixels along an axis that a Winograd patch may span
 
@@ -178,11 +182,16 @@ class Winograd(Algorithm):
         cycles = products.cycles(machine, finite)
 
         # Transforms of patches and sums, one vector of channels at a time.
-        passes = machine.transform_cycles * points * (1.0 if y.taps > 1 else LINE_PASS) * (SMALL_PASS if y.points == 4 else 1.0)
+        passes = (
+            machine.transform_cycles
+            * points
+            * (1.0 if y.taps > 1 else LINE_PASS)
+            * (SMALL_PASS if y.points == 4 else 1.0)
+        )
         cycles += tiles * passes * (padded / lanes * phases * planes + OUTPUT_PASS * -(-columns // lanes))
         cycles += blocks * points * rows * machine.row_cycles + blocks * BLOCK
         # Patches are staged: all of them, or those at the border; exchanged axes element by element.
-        if not spec.channels_last or channels % lanes or groups > 1 and padded != channels:
+        if not spec.channels_last or channels % lanes or (groups > 1 and padded != channels):
             patch = (y.outputs * y.summed + y.points - y.outputs) * (x.outputs * x.summed)
             moves = 8.0 if exchanged and not spec.channels_last else 1.0
             cycles += tiles * planes * (patch * padded * moves * STAGED * element + y.points * y.summed * STAGED_LINE)
