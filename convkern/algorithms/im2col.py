@@ -18,6 +18,7 @@ SINGLE = 0.33  # of the image, for a single output: a product with a vector
 NARROW = 9.0  # cycles, a channels-last pixel of few outputs
 PACK, REORDER = 1.0, 15.0  # weights packed or brought to another order in every call, an element
 SHORT = 2.3  # steps of a sum in which BLAS would have done as much as it loses at its ends
+WAITING = 1.3  # BLAS's threads keep cores busy for a while after a product: a price that the next call pays
 ALONE = 1 << 18  # multiply-adds up to which BLAS takes one thread
 PLANNED = 0.01  # share of a call's price for finding BLAS that a plan's call pays: it will be called again
 
@@ -66,7 +67,7 @@ def problem_seconds(problem: Problem, spec: Spec, machine: Machine, threads: int
         product += pixels * NARROW / machine.clock()
     product += slices * machine.blas_call
     if multiplies > ALONE:
-        product = product / threads + machine.fork
+        product = WAITING * product / threads + machine.fork
     if channels_last and depth > problem.channels:  # weights change places, tap by tap
         cycles += REORDER * machine.shuffle_cycles * depth * problem.outputs * slices
     if problem.step > 1 or gradient:
