@@ -78,7 +78,7 @@ MACHINES = {
             92e9,
             13e9,
             1.0e9,
-            transform_cycles=3.9,
+            transform_cycles=4.2,
             shuffle_cycles=0.45,
             line_cycles=390.0,
             fft_cycles=11.5,

@@ -219,6 +219,7 @@ class Winograd(Algorithm):
         if not planned:  # each thread transforms what it uses: a share of large kernels if tiles are few, else all
             transform = FILTER_PASS * passes * groups * depth * -(-columns // lanes) / clock
             packed = spec.co * spec.depth * (PACK if columns >= lanes else PACK_SCALAR) * element / clock
-            parts = threads if kernel > 16 << 20 or (blocks < 2 * threads and kernel / groups > machine.l2) else 1
-            seconds += (transform + packed + 0.5 * kernel / machine.rate(kernel)) / parts
+            together = kernel >= 16 << 20  # and written for all, from where they read it
+            parts = threads if together or (blocks < 2 * threads and kernel / groups > machine.l2) else 1
+            seconds += (transform + packed + (1.5 if together else 0.5) * kernel / machine.rate(kernel)) / parts
         return seconds + machine.call
