@@ -63,7 +63,7 @@ class Machine:
         """Bytes a second at which one core streams through ``size`` bytes again and again."""
         if size <= self.l2:
             return self.l2_rate
-        far = min(1.0, max(0.0, 2 * size / max(1, self.l3) - 1))  # L3 serves others, too: half of it is ours for sure
+        far = min(1.0, max(0.0, size / max(1, self.l3) - 0.5))  # L3 serves others, too: half of it is ours for sure
         return 1 / ((1 - far) / self.l3_rate + far / self.memory_rate)
 
 
@@ -76,7 +76,7 @@ MACHINES = {
             240e9,
             200e9,
             92e9,
-            13e9,
+            11e9,
             1.0e9,
             transform_cycles=4.2,
             shuffle_cycles=0.45,

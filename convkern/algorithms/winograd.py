@@ -15,7 +15,7 @@ from .tiles import product, shapes
 # Prices in units of machine.shuffle_cycles, for each element: of a patch staged, of one staged at the border, of a
 # result transposed, of one stored from a part of a vector, of weights packed in the call, whole vectors and others.
 STAGED, BORDER, STORED, PART, PART_SCALAR, PACK, PACK_SCALAR = 0.95, 0.45, 1.0, 0.25, 2.7, 1.0, 5.5
-READ = 2.8  # times the rate of moving arrays at which a kernel that is only read streams by
+READ = 1.4  # times the rate of moving arrays at which a kernel that is only read streams by
 STAGED_LINE, STORED_LINE, BLOCK = 36.0, 40.0, 400.0  # cycles: a line of a patch, a line of results, a block
 SMALL_PASS = 0.7  # transforms of 4 points, of those of 6
 LINE_PASS, OUTPUT_PASS, FILTER_PASS = (
