@@ -24,3 +24,18 @@ def settings_restored():
     yield
     _core.set_num_threads(threads)
     _core.set_isa(isa)
+
+
+@pytest.fixture
+def place(tmp_path, monkeypatch):
+    """An empty store of measured times, and a process that has not looked at it yet."""
+    from convkern import measure, store
+    from convkern.memory import memory
+
+    monkeypatch.setenv(store.VARIABLE, str(tmp_path))
+    monkeypatch.setattr(
+        measure.measure, "__kwdefaults__", {**measure.measure.__kwdefaults__, "settle": 0, "seconds": 0}
+    )
+    memory.reset()
+    yield str(tmp_path)
+    memory.reset()

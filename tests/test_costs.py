@@ -60,7 +60,7 @@ def test_tiles_hold_every_sum_once(machine, positions):
 
 @given(specs())
 def test_direct_turns_problems_as_it_counts(spec):
-    """The model and the compiled code lay the same operand on the vector side; their counts may round apart at a tie."""
+    """Model and compiled code lay the same operand on the vector side; their counts may round apart at a tie."""
     spec = spec.unbordered()
     problems = lower(spec)
     if spec.empty or not problems:

@@ -158,6 +158,8 @@ class Winograd(Algorithm):
         axes = self.axes(spec)
         if axes is None:
             return math.inf
+        if spec.empty:
+            return machine.call
         slices, y, x, exchanged = axes
         forward = spec.direction == "forward"
         read, written = (spec.ci, spec.co) if forward else (spec.co, spec.ci)
