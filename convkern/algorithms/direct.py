@@ -9,21 +9,22 @@ import math
 from dataclasses import dataclass
 
 from ..machine import Machine
-from ..spec import Spec
+from ..spec import DTYPES, Spec
 from .base import Algorithm, streamed, unit
 from .lowered import Problem, lower
 from .tiles import Product, Shape, product, shapes
 
-# How csrc/algo/direct_blocking.cpp counts when it chooses: cycles an element, cycles a tile.
-GATHERED, SPLIT, TRANSPOSED, BEGUN = 4.0, 0.7, 0.3, 20.0
+# How csrc/algo/direct_blocking.cpp counts when it chooses: cycles an element, a tile, a vector with lanes to spare.
+GATHERED, SPLIT, TRANSPOSED, BEGUN, PARTIAL = 4.0, 0.7, 0.3, 40.0, 5.0
 
 # Prices in units of machine.shuffle_cycles: an element gathered from channels-last pixels, taken from a strided line,
 # copied with a padded line, stored by itself, stored through transposes, stored from a vector that it does not fill.
 GATHER, TAKE, COPY, SCATTER, TRANSPOSE, SCALAR = 5.6, 2.6, 0.7, 3.2, 0.92, 1.5
-PACK, PACK_SCALAR = 1.0, 5.0  # a weight, packed in the call: whole vectors of outputs, and others
+PACK, PACK_APART, PACK_SCALAR = 1.3, 4.0, 5.0  # a weight, packed in the call: vectors of outputs, apart, others
 # Prices in cycles, elements aside: a line that is copied, or read in place from beyond L2; a channels-last pixel that
 # is copied; one whose results go through a store of their own; a product of one block or line with one panel.
 PACKED_BY_ALL = 65536  # weights, from which all threads pack
+TURN = 1.0  # times what the choice counts for an element turned
 LINE, FAR_LINE, PIXEL, STORED_PIXEL, CALL = 40.0, 135.0, 2.0, 3.3, 38.0
 
 
@@ -54,12 +55,23 @@ class Direct(Algorithm):
                 part = part / threads + machine.fork
             seconds += part
         if not planned and spec.direction != "grad_weight":
-            columns = (spec.co if spec.direction == "forward" else spec.ci) // spec.groups
-            # Weights lie tap by tap; those of a phase lie apart.
-            whole = columns >= machine.vector(spec.dtype) and len(problems) == 1
-            pack = spec.co * spec.depth * (PACK if whole else PACK_SCALAR) * machine.shuffle_cycles / clock
-            seconds += pack / (threads if spec.co * spec.depth > PACKED_BY_ALL else 1)
+            seconds += packing_cycles(problems, spec, machine, threads) / clock
         return streamed(seconds, spec, machine, threads) + machine.call
+
+
+def packing_cycles(problems: list[Problem], spec: Spec, machine: Machine, threads: int) -> float:
+    """Cycles to bring the weights of a call into the order that the kernels read, panel by panel."""
+    cycles, lanes = 0.0, machine.vector(spec.dtype)
+    for problem in problems:
+        weights = problem.depth * problem.outputs
+        # Taps come first where channels are read side by side: weights then lie apart, as do those of a phase.
+        large = weights * DTYPES[spec.dtype] > machine.l2 * 2 / 5
+        apart = len(problems) > 1 or (lies_along_channels(spec) and 1 < problem.channels < problem.depth and not large)
+        price = PACK_SCALAR if problem.outputs < lanes else PACK_APART if apart else PACK
+        panels = problem.groups * -(-problem.outputs // (2 * lanes))
+        shared = min(threads, panels) if problem.groups * weights > PACKED_BY_ALL else 1
+        cycles += problem.groups * weights * price * machine.shuffle_cycles / shared
+    return cycles
 
 
 def cheapest(problem: Problem, spec: Spec, machine: Machine) -> Way:
@@ -78,20 +90,33 @@ def ways(problem: Problem, spec: Spec, machine: Machine) -> tuple[Way, Way | Non
         one = product(machine, shape, lanes, problem.outputs, rows, problem.depth)
         whole = one.times(problem.images * problem.pixels / max(1, rows))
         store = 0.0 if lies_along_channels(spec) else TRANSPOSED * results
+        if lies_along_channels(spec) and problem.outputs % lanes:
+            store = PARTIAL * problem.images * problem.pixels
         return Way(False, whole, whole.steps + BEGUN * whole.tiles + whole.stores + store)
 
     def pixels_in_lanes(shape: Shape) -> Way:
         one = product(machine, shape, lanes, x.out, problem.outputs, problem.depth, split_loads=True)
         whole = one.times(problem.images * problem.pixels / max(1, x.out))
-        move = 0.0 if image_lies_along_x(spec) else GATHERED
-        move = move or (SPLIT if x.stride > 1 else 0.0)
-        store = 0.0 if result_lies_along_x(problem, spec) else TRANSPOSED * results
+        move = SPLIT if x.stride > 1 else 0.0
+        if not image_lies_along_x(spec):
+            move = GATHERED if x.stride > 1 else turned(problem.channels, problem.groups, lanes)
+        store = 0.0
+        if not result_lies_along_x(problem, spec):
+            store = turned(problem.outputs, problem.groups, lanes) if spec.channels_last else TRANSPOSED
+        store *= results
         return Way(True, whole, whole.steps + BEGUN * whole.tiles + whole.stores + move * problem.read + store)
 
     best = min((outputs_in_lanes(shape) for shape in shapes(machine)[::-1]), key=lambda way: way.counted)
     if spec.direction == "grad_weight":
         return best, None
     return best, min((pixels_in_lanes(shape) for shape in shapes(machine)), key=lambda way: way.counted)
+
+
+def turned(count: int, groups: int, lanes: int) -> float:
+    """Cycles an element to turn pixels of ``count`` channels into lines or back, in squares or powers of two."""
+    if count >= lanes:
+        return 0.6
+    return 0.4 if groups == 1 and count & (count - 1) == 0 else 1.5
 
 
 def lies_along_channels(spec: Spec) -> bool:
@@ -121,12 +146,16 @@ def problem_cycles(problem: Problem, way: Way, spec: Spec, machine: Machine) -> 
         gathered = not image_lies_along_x(spec)
         cycles += problem.images * problem.pixels / max(1, x.out) * -(-x.out // (4 * lanes)) * CALL
         if gathered or padded or x.stride > 1 or x.out % lanes:
-            price = GATHER if gathered else TAKE if x.stride > 1 else COPY
-            cycles += problem.read * price * element + lines * LINE
+            price = (TAKE if x.stride > 1 else COPY) * element
+            if gathered:
+                price = GATHER * element if x.stride > 1 else TURN * turned(problem.channels, problem.groups, lanes)
+            cycles += problem.read * price + lines * LINE
         elif spec.bytes > machine.l2:
             cycles += lines * FAR_LINE
         if problem.step == 1 and not result_lies_along_x(problem, spec):
-            cycles += results * SCATTER * element
+            turn = spec.channels_last and problem.step == 1
+            price = TURN * turned(problem.outputs, problem.groups, lanes) if turn else SCATTER * element
+            cycles += results * price
         return cycles
     last, single = lies_along_channels(spec), problem.channels == 1
     # Borders on the axes with zero padding are blocks of their own.
