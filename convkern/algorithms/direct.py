@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from ..machine import Machine
 from ..spec import DTYPES, Spec
-from .base import Algorithm, streamed, unit
+from .base import Algorithm, inside, shared, streamed, unit
 from .lowered import Problem, lower
 from .tiles import Product, Shape, product, shapes
 
@@ -46,17 +46,23 @@ class Direct(Algorithm):
         return unit(spec) * (8 + 2 * math.sqrt(spec.terms))
 
     def cost(self, spec: Spec, machine: Machine, *, planned: bool, threads: int) -> float:
+        if spec.direction == "grad_weight":
+            seconds = shared(weight_cycles(spec, machine) / machine.clock(), machine, threads)
+            return streamed(seconds, spec, machine, threads) + machine.call
         problems = lower(spec)
-        clock, seconds = machine.clock(), 0.0
-        for problem in problems:
-            way = cheapest(problem, spec, machine)
-            part = problem_cycles(problem, way, spec, machine) / clock
-            if threads > 1 and way.counted / clock > machine.serial:
-                part = part / threads + machine.fork
-            seconds += part
-        if not planned and spec.direction != "grad_weight":
-            seconds += packing_cycles(problems, spec, machine, threads) / clock
+        seconds = sum(problem_seconds(problem, spec, machine, threads) for problem in problems)
+        if not planned:
+            seconds += packing_cycles(problems, spec, machine, threads) / machine.clock()
         return streamed(seconds, spec, machine, threads) + machine.call
+
+
+def problem_seconds(problem: Problem, spec: Spec, machine: Machine, threads: int) -> float:
+    """Seconds of one problem, its weights packed and its arrays in cache."""
+    way = cheapest(problem, spec, machine)
+    seconds = problem_cycles(problem, way, spec, machine) / machine.clock()
+    if threads > 1 and way.counted > machine.serial * machine.clock():
+        seconds = seconds / threads + machine.fork
+    return seconds
 
 
 def packing_cycles(problems: list[Problem], spec: Spec, machine: Machine, threads: int) -> float:
@@ -174,3 +180,26 @@ def problem_cycles(problem: Problem, way: Way, spec: Spec, machine: Machine) -> 
         cycles += lines * LINE + problem.read * 0.2 * element
         cycles += results * TRANSPOSE * element if problem.step == 1 else 0.0
     return cycles
+
+
+def weight_cycles(spec: Spec, machine: Machine) -> float:
+    """Cycles of a weight gradient: outer products over the pixels of each tap that lie in the image."""
+    lanes, groups = machine.vector(spec.dtype), spec.groups
+    channels, outputs = spec.ci // groups, spec.co // groups
+    taps, pixels = math.prod(spec.kernel), spec.n * math.prod(spec.output)
+    by_tap, vectors = channels >= 6 or taps == 1, -(-outputs // lanes)
+    products = float(channels * vectors)
+    if taps == 1 and not any(map(any, spec.padding)):  # either operand may take the lanes
+        products = min(products, float(outputs * -(-channels // lanes)))
+    rows = channels if by_tap else channels * taps
+    products *= max(1.0, 6 / max(1, rows))  # too few sums under way to hide the latency of adding
+    reached = inside(spec) if by_tap else 1.0
+    cycles = taps * pixels * reached * products / 2 / machine.efficiency
+    # Every tile loads and stores its sums once a chunk; the gradient is packed, steps are listed, dw is transposed.
+    cycles += taps * products * (4 + -(-pixels // 384) * 4)
+    cycles += pixels * vectors * lanes * (0.25 if spec.channels_last else 0.5)
+    cycles += 3 * taps * pixels * reached if by_tap and taps > 1 else 0.0
+    cycles += 0.0 if taps == 1 else 0.5 * taps * channels * outputs
+    if not by_tap:
+        cycles += 0.5 * spec.n * channels * math.prod(spec.input)
+    return groups * (cycles + (machine.group * machine.clock() if groups > 1 else 0.0))

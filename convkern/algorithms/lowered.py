@@ -69,8 +69,8 @@ class Problem:
         return self.images * self.channels * math.prod(axis.reads for axis in self.axes)
 
 
-def lower(spec: Spec) -> list[Problem]:
-    """The forward problems of a Spec, without those that compute nothing."""
+def lower(spec: Spec, *, empty: bool = False) -> list[Problem]:
+    """The forward problems of a Spec; those that compute nothing only where they are asked for."""
     groups, ci, co = spec.groups, spec.ci // spec.groups, spec.co // spec.groups
     along = list(zip(spec.kernel, spec.stride, spec.dilation, spec.padding, spec.input, spec.output, strict=True))
     if spec.direction == "forward":
@@ -82,7 +82,7 @@ def lower(spec: Spec) -> list[Problem]:
     problems = []
     for axes in itertools.product(*(_residues(*axis) for axis in along)):
         problem = Problem(groups, spec.n, co, ci, _three(list(axes)), spec.stride[-1])
-        problems += [_merged(problem)] if problem.pixels else []
+        problems += [_merged(problem)] if problem.pixels or empty else []
     return problems
 
 

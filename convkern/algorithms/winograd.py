@@ -1,119 +1,47 @@
-"""Winograd's minimal filtering: which layers its forms fit, and what they cost.
-
-The tiles are those of csrc/algo/winograd_form.h, which has the equations; the forms those of csrc/isa/instantiate.h.
-"""
+"""Winograd's minimal filtering: which layers its forms fit, how exact it is, what it costs."""
 
 import math
-from dataclasses import dataclass
 from typing import ClassVar
 
 from ..machine import Machine
 from ..spec import DTYPES, Spec
-from .base import Algorithm, lane_use, shared, shuffled, streamed, unit
-from .tiles import product, shapes
+from .base import Algorithm, streamed, unit
+from .direct import problem_seconds
+from .lowered import Problem, lower
+from .winograd_cost import forward_seconds, weight_seconds
+from .winograd_form import Form, form_of
 
-# Prices in units of machine.shuffle_cycles, for each element: of a patch staged, of one staged at the border, of a
-# result transposed, of one stored from a part of a vector, of weights packed in the call, whole vectors and others.
-STAGED, BORDER, STORED, PART, PART_SCALAR, PACK, PACK_SCALAR = 0.95, 0.45, 1.0, 0.25, 2.7, 1.0, 5.5
-READ = 1.4  # times the rate of moving arrays at which a kernel that is only read streams by
-STAGED_LINE, STORED_LINE, BLOCK = 36.0, 40.0, 400.0  # cycles: a line of a patch, a line of results, a block
-SMALL_PASS = 0.7  # transforms of 4 points, of those of 6
-LINE_PASS, OUTPUT_PASS, FILTER_PASS = (
-    0.7,
-    1.0,
-    0.95,
-)  # transforms in one dimension, of sums, of weights: of the 2-D ones
-
-MOST_SPAN = 1024  # pixels along an axis that a Winograd patch may span
-
-
-@dataclass(frozen=True, slots=True)
-class TileAxis:
-    """One axis cut into Winograd tiles; csrc/algo/winograd_form.h has the equations."""
-
-    taps: int
-    outputs: int  # of a tile
-    phase_taps: int  # r: the most taps of a phase of the stride
-    summed: int  # phases of the stride, further channels
-    tiles: int
-
-    @property
-    def points(self) -> int:
-        return self.outputs + self.phase_taps - 1
-
-    @property
-    def products(self) -> int:
-        """Points summed over the phases; those with a tap less have nothing at infinity."""
-        full = sum(-(-(self.taps - j) // self.summed) == self.phase_taps for j in range(self.summed))
-        return self.summed * self.points - (self.summed - full)
-
-
-def tile_axis(taps: int, stride: int, dilation: int, size: int, outputs: int) -> TileAxis | None:
-    """The axis in tiles of ``outputs``, None where a stride and a dilation or only strides remain, or far too wide."""
-    if taps == 1:
-        return TileAxis(1, 1, 1, 1, size)
-    if (stride > 1 and dilation > 1) or stride > taps:
-        return None
-    if (outputs - 1 + -(-taps // stride) - 1) * stride * dilation >= MOST_SPAN:
-        return None
-    per_phase = -(-size // dilation)
-    return TileAxis(taps, outputs, -(-taps // stride), stride, dilation * -(-per_phase // outputs))
+MOST_PHASES = 16  # of an input gradient's stride
+FEWEST_LINE_CHANNELS = 64  # of a phase along one axis only
 
 
 class Winograd(Algorithm):
     """Winograd's F(m x m, r x r) and F(m, r): fewer multiplications, paid for by transforms.
 
-    Strides and dilations fall into phases, taps along z are summed like channels. Lavin & Gray, "Fast Algorithms for
-    Convolutional Neural Networks", 2016.
+    Strides and dilations fall into phases, taps along z are summed like channels; phases of an input gradient that
+    have no form go through direct. Lavin & Gray, "Fast Algorithms for Convolutional Neural Networks", 2016.
     """
 
     windowed = False
-    # (m, r) in two dimensions and in one, as in csrc/isa/instantiate.h, and how much a form's transforms magnify errors
-    # by its number of points.
-    forms = (frozenset({(2, 3), (4, 3), (4, 2), (2, 5)}), frozenset({(4, 3), (4, 2), (2, 5)}))
-    growth: ClassVar = {4: 1.0, 5: 3.0, 6: 3.0}
+    growth: ClassVar = {4: 1.0, 5: 3.0, 6: 3.0}  # how much a form's transforms magnify errors, by its points
 
     def __init__(self, m: int) -> None:
         self.name = f"winograd{m}"
         self.m = m
 
-    def axes(self, spec: Spec) -> tuple[int, TileAxis, TileAxis, bool] | None:
-        """(taps along z, y, x, whether y and x changed places), None where no form fits."""
-        rank = len(spec.kernel)
-        found = []
-        for a in range(rank):
-            taps, stride, dilation = spec.kernel[a], spec.stride[a], spec.dilation[a]
-            if spec.direction == "grad_input":  # each phase of the stride is a problem of its own
-                common = math.gcd(stride, dilation)
-                if min(taps, stride // common) > 1:
-                    return None
-                stride, dilation = 1, dilation // common
-            size = -(-spec.input[a] // spec.stride[a]) if spec.direction == "grad_input" else spec.output[a]
-            if rank - a == 3:
-                if taps > 1 and (stride, dilation) != (1, 1):
-                    return None
-                continue
-            axis = tile_axis(taps, stride, dilation, size, self.m)
-            if axis is None:
-                return None
-            found.append(axis)
-        slices = spec.kernel[0] if rank == 3 else 1
-        y, x = found if len(found) == 2 else (tile_axis(1, 1, 1, 1, 1), found[0])
-        assert y is not None
-        exchanged = y.taps > 1 and x.taps == 1
-        if exchanged:
-            y, x = x, y
-        square = y.taps > 1
-        if (x.outputs, x.phase_taps) not in self.forms[0 if square else 1]:
-            return None
-        if square and (y.outputs, y.phase_taps) != (x.outputs, x.phase_taps):
-            return None
-        return slices, y, x, exchanged
+    def forms(self, spec: Spec) -> list[tuple[Problem, Form | None]]:
+        """Each lowered problem and its form, None for one that `direct` does."""
+        problems = lower(spec, empty=True)
+        few = len(problems) > 1 and min(spec.ci, spec.co) // spec.groups < FEWEST_LINE_CHANNELS
+        found = [(problem, form_of(problem, self.m)) for problem in problems]
+        return [(problem, None if form and few and not form.square else form) for problem, form in found]
 
     def supports(self, spec: Spec) -> str | None:
         if spec.direction == "grad_weight":
             return self.weight_gradient(spec)
-        if self.axes(spec) is None:
+        if phase_count(spec) > MOST_PHASES:
+            return "the stride has too many phases"
+        if all(form is None for _, form in self.forms(spec)):
             return f"no tile of {self.m} outputs for this kernel, stride and dilation"
         return None
 
@@ -129,99 +57,29 @@ class Winograd(Algorithm):
         return None
 
     def error(self, spec: Spec) -> float:
-        axes = self.axes(spec) if spec.direction != "grad_weight" else None
-        growth = self.growth[axes[2].points if axes else 6]
+        forms = self.forms(spec) if spec.direction != "grad_weight" and phase_count(spec) <= MOST_PHASES else []
+        growth = max((self.growth[form.x.points] for _, form in forms if form), default=self.growth[6])
         return unit(spec) * growth * (8 + 2 * math.sqrt(spec.terms))
 
-    def weight_cost(self, spec: Spec, machine: Machine, threads: int) -> float:
-        """Seconds of a weight gradient: transforms of image and gradient, products over slices of tiles, dw back."""
-        groups, lanes, clock, size = spec.groups, machine.vector(spec.dtype), machine.clock(), DTYPES[spec.dtype]
-        channels, columns = spec.ci // groups, spec.co // groups
-        tiles = spec.n * math.prod(-(-n // 4) for n in spec.output)
-        vectors = -(-channels // lanes) + -(-columns // lanes)
-        tile_bytes = max(1, 36 * vectors * lanes * size)
-        depth = max(1, min(tiles, max(56, (4 << 20) // tile_bytes)))
-        efficiency = machine.efficiency * lane_use(columns, lanes) * depth / (depth + 12)
-        seconds = 2 * 36 * tiles * groups * channels * columns / (machine.peak(spec.dtype) * max(efficiency, 1e-3))
-        seconds += machine.transform_cycles * 36 * groups * (tiles * vectors + channels * -(-columns // lanes)) / clock
-        seconds += 9 * spec.co * channels * machine.shuffle_cycles / clock
-        staged = tiles * (36 * spec.ci + 16 * spec.co)
-        seconds += shuffled(spec, machine, 2 * staged) if not spec.channels_last else 0.0
-        # Transforms go through the shared cache, and so do the sums once a slice.
-        moves = 2 * groups * (tiles * tile_bytes + -(-tiles // depth) * 36 * channels * columns * size)
-        seconds += moves / machine.l3_rate
-        return shared(streamed(seconds, spec, machine), machine, threads) + machine.call + 2 * machine.fork
-
     def cost(self, spec: Spec, machine: Machine, *, planned: bool, threads: int) -> float:
-        if spec.direction == "grad_weight":
-            return self.weight_cost(spec, machine, threads)
-        axes = self.axes(spec)
-        if axes is None:
+        if self.supports(spec) is not None:
             return math.inf
         if spec.empty:
             return machine.call
-        slices, y, x, exchanged = axes
-        forward = spec.direction == "forward"
-        read, written = (spec.ci, spec.co) if forward else (spec.co, spec.ci)
-        target = spec.output if forward else spec.input
-        channels, columns, groups = read // spec.groups, written // spec.groups, spec.groups
-        lanes, clock, element = machine.vector(spec.dtype), machine.clock(), machine.shuffle_cycles
-        points, phases = y.points * x.points, y.summed * x.summed
-        tiles = spec.n * (target[0] if len(target) == 3 else 1) * y.tiles * x.tiles
-        depth = slices * phases * channels
-
-        # Products point by point: blocks of rows, each against all panels.
-        shape = min(shapes(machine)[::-1], key=lambda s: -(-columns // (s[1] * lanes)) * s[1])
-        planes = 1.5 if slices > 1 else 1.0  # taps along z share their transforms but for those at a block's ends
-        kernel = points * groups * depth * columns * DTYPES[spec.dtype]
-        padded = -(-channels // lanes) * lanes
-        tile_bytes = points * (planes * phases * padded + shape[1] * lanes) * DTYPES[spec.dtype]
-        fewest = 56 if kernel / groups > machine.l2 / 2 else 14
-        rows = min(tiles / threads, max(fewest, min(112, machine.l2 / 2 / tile_bytes)))
-        blocks = tiles / rows
-        finite = y.products * x.products / (points * phases)  # phases with a tap less have nothing at infinity
-        products = product(machine, shape, lanes, columns, rows, depth).times(blocks * points)
-        cycles = products.cycles(machine, finite)
-
-        # Transforms of patches and sums, one vector of channels at a time.
-        passes = (
-            machine.transform_cycles
-            * points
-            * (1.0 if y.taps > 1 else LINE_PASS)
-            * (SMALL_PASS if y.points == 4 else 1.0)
+        if spec.direction == "grad_weight":
+            return weight_seconds(spec, machine, threads) + machine.call
+        seconds = sum(
+            forward_seconds(problem, form, spec, machine, planned, threads)
+            if form
+            else problem_seconds(problem, spec, machine, threads)
+            for problem, form in self.forms(spec)
         )
-        cycles += tiles * passes * (padded / lanes * phases * planes + OUTPUT_PASS * -(-columns // lanes))
-        cycles += blocks * points * rows * machine.row_cycles + blocks * BLOCK
-        # Patches are staged: all of them, or those at the border; exchanged axes element by element.
-        if not spec.channels_last or channels % lanes or (groups > 1 and padded != channels):
-            patch = (y.outputs * y.summed + y.points - y.outputs) * (x.outputs * x.summed)
-            moves = 8.0 if exchanged and not spec.channels_last else 1.0
-            cycles += tiles * planes * (patch * padded * moves * STAGED * element + y.points * y.summed * STAGED_LINE)
-        else:
-            border = min(1.0, 2 / max(1, y.tiles) + 2 / max(1, x.tiles)) if any(map(any, spec.padding)) else 0.0
-            cycles += border * tiles * phases * (points * padded * BORDER * element + y.points * STAGED_LINE)
-        # Results: lines stored, transposed for NCHW, whose dilated phases lie apart.
-        results = tiles * written / groups * y.outputs * x.outputs
-        lines = tiles / max(1, min(x.tiles, rows)) * y.outputs * -(-columns // (shape[1] * lanes))
-        cycles += lines * STORED_LINE
-        if not spec.channels_last:
-            cycles += (8.0 if spec.dilation[-1] > 1 else 1.0) * results * STORED * element
-        elif columns % lanes:
-            cycles += results * (PART if columns > lanes else PART_SCALAR) * element
-        seconds = groups * cycles / clock
+        return streamed(seconds, spec, machine, threads) + machine.call
 
-        # A transformed kernel beyond L2 streams past every block of some fifty tiles; three quarters of that hide
-        # behind the products if there are enough of them.
-        if kernel > machine.l2 / 2:
-            stream = max(1.0, tiles / 56) * kernel / (READ * machine.rate(kernel))
-            seconds = max(seconds + 0.25 * stream, stream)
-        seconds = streamed(seconds, spec, machine)
-        if tiles > 1:
-            seconds = seconds / threads + (machine.fork if threads > 1 else 0.0)
-        if not planned:  # each thread transforms what it uses: a share of large kernels if tiles are few, else all
-            transform = FILTER_PASS * passes * groups * depth * -(-columns // lanes) / clock
-            packed = spec.co * spec.depth * (PACK if columns >= lanes else PACK_SCALAR) * element / clock
-            together = kernel >= 16 << 20  # and written for all, from where they read it
-            parts = threads if together or (blocks < 2 * threads and kernel / groups > machine.l2) else 1
-            seconds += (transform + packed + (1.5 if together else 0.5) * kernel / machine.rate(kernel)) / parts
-        return seconds + machine.call
+
+def phase_count(spec: Spec) -> int:
+    """Problems that an input gradient falls into."""
+    if spec.direction != "grad_input":
+        return 1
+    axes = zip(spec.kernel, spec.stride, spec.dilation, strict=True)
+    return math.prod(min(k, s // math.gcd(s, d)) for k, s, d in axes)
