@@ -145,3 +145,13 @@ def moments(
 def softmax(
     n: int, c: int, inner: int, x: Array, grad: Array | None, out: Array, logarithm: bool, isa: str
 ) -> None: ...
+def update(
+    rule: str,
+    parameters: list[Array],
+    gradients: list[Array],
+    states: tuple[list[Array], ...],
+    settings: dict[str, float],
+    isa: str,
+) -> None: ...
+def gradient_squares(gradients: list[Array], isa: str) -> float: ...
+def gradient_clip(op: str, gradients: list[Array], bound: float, isa: str) -> None: ...

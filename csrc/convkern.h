@@ -120,6 +120,23 @@ ck_status ck_moments(const ck_channels* shape, const char* isa, const void* x, c
 ck_status ck_softmax(const ck_channels* shape, const char* isa, const void* x, const void* grad, void* out,
                      int logarithm);
 
+// Optimizers, over all arrays of a step at once; kernels/update_table.h says what a rule (its `Rule`) keeps in state
+// and which settings it reads. Arrays are contiguous and share no memory.
+typedef struct ck_update {
+  int64_t count;
+  void *parameter, *gradient, *state[2];
+} ck_update;
+typedef struct ck_update_settings {
+  double rate, decay, keep, momentum, gain, fade, add, root, eps;
+  int32_t nesterov;
+} ck_update_settings;
+ck_status ck_update_run(int dtype, const char* isa, int rule, const ck_update_settings* settings, int64_t count,
+                        const ck_update* arrays);
+// Of gradients alone: the sum of their squares in double; times a factor, or limited to [-bound, bound].
+typedef enum { CK_CLIP_SCALE = 0, CK_CLIP_LIMIT } ck_clip_op;
+ck_status ck_gradient_squares(int dtype, const char* isa, int64_t count, const ck_update* arrays, double* sum);
+ck_status ck_gradient_clip(int dtype, const char* isa, int op, int64_t count, const ck_update* arrays, double bound);
+
 // Machine measurements: floating-point operations done by `iterations` rounds on every thread; bytes moved by copies.
 int64_t ck_fma_loop(const char* isa, int dtype, int64_t iterations);
 int64_t ck_stream(const void* from, void* to, int64_t bytes, int64_t repeats);

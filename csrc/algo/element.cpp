@@ -4,7 +4,7 @@
 
 #include <algorithm>
 
-#include "core/plan.h"
+#include "algo/with_kernels.h"
 #include "runtime/arena.h"
 #include "runtime/pool.h"
 
@@ -109,15 +109,6 @@ ck_status softmax(const Kernels<T>& kernels, const ck_channels& s, const T* x, c
     }
   });
   return CK_OK;
-}
-
-// f(kernels, a value of the dtype) for the dtype and ISA at hand.
-template <class F>
-ck_status with_kernels(int dtype, const char* isa, F&& f) {
-  const Kernels<float>* single = find_kernels<float>(isa);
-  const Kernels<double>* twofold = find_kernels<double>(isa);
-  if (!single || !twofold) return CK_UNSUPPORTED;
-  return dtype == CK_FLOAT32 ? f(*single, 0.0f) : f(*twofold, 0.0);
 }
 
 }  // namespace
