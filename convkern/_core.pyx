@@ -430,3 +430,4 @@ cdef class Plan:
 include "_core_filters.pxi"
 include "_core_pool.pxi"
 include "_core_update.pxi"
+include "_core_memory.pxi"

@@ -1,7 +1,8 @@
 """Optimizers: parameters change in place by their gradients. ``optimizer.step()`` after each backward.
 
 Every rule is elementwise: the compiled core takes all arrays of a step at once and passes over each a single time
-(csrc/kernels/update.h has the rules as equations). What an optimizer remembers has names, so that a checkpoint can hold it.
+(csrc/kernels/update.h has the rules as equations). What an optimizer remembers has names, so that a checkpoint can hold
+it.
 """
 
 from __future__ import annotations
@@ -272,7 +273,8 @@ class AdamW(Adam):
 class RMSprop(Optimizer):
     """Gradients over the root of their running mean square (Tieleman and Hinton 2012).
 
-    ``p -= lr * g / (sqrt(s) + eps)`` with ``s = alpha * s + (1 - alpha) * g**2``, or lr times a velocity that sums these.
+    ``p -= lr * g / (sqrt(s) + eps)`` with ``s = alpha * s + (1 - alpha) * g**2``; with momentum lr times
+    a velocity that sums these.
 
     Parameters
     ----------

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include <algorithm>
+#include <numeric>
 
 #include "algo/with_kernels.h"
 #include "runtime/arena.h"
@@ -32,17 +33,41 @@ ck_status unary(const Kernels<T>& kernels, int op, int64_t count, const T* sourc
   return CK_OK;
 }
 
+// Pixels taken together where channels lie inside and would leave much of their last vector empty: their values lie as
+// those of factor * c channels, and fill whole vectors. 1: channels are many or fill theirs.
+int64_t folded(int64_t c, int64_t lanes) { return c % lanes == 0 || c >= 4 * lanes ? 1 : lanes / std::gcd(c, lanes); }
+constexpr int64_t most_folded = 4 * 16 * 16;  // values of folded pixels: fewer than 4 vectors' channels, 16 lanes
+
+// Settings of c channels once for each of the folded pixels.
+template <class T>
+class Repeated {
+ public:
+  Repeated(const T* values, int64_t c, int64_t factor) : data_(factor > 1 && values ? several_ : values) {
+    for (int64_t i = 0; data_ == several_ && i < factor * c; ++i) several_[i] = values[i % c];
+  }
+  operator const T*() const { return data_; }
+
+ private:
+  const T* data_;
+  T several_[most_folded];
+};
+
 // f(offset of the piece, rows, width, first channel) over pieces that have one setting each, or one a lane.
 template <class F>
-void each_piece(const ck_channels& s, F&& f) {
+void each_piece(const ck_channels& s, int64_t factor, F&& f) {
   const int64_t elements = s.n * s.c * s.inner;
   const int threads = threads_for(elements);
   if (s.channels_last) {
-    const int64_t rows = s.n * s.inner, tasks = std::min<int64_t>({rows, divide_up(elements, piece), 8 * threads});
+    const int64_t rows = s.n * s.inner / factor, rest = s.n * s.inner % factor, width = factor * s.c;
+    const int64_t tasks = std::min<int64_t>({rows, divide_up(elements, piece), 8 * threads});
     parallel_for(tasks, threads, [&](int64_t task, int) {
       const int64_t begin = rows * task / tasks;
-      f(begin * s.c, rows * (task + 1) / tasks - begin, s.c, int64_t{0});
+      f(begin * width, rows * (task + 1) / tasks - begin, width, int64_t{0});
     });
+    if (rest) {
+      const FlushDenormals flush;
+      f(rows * width, rest, s.c, int64_t{0});
+    }
   } else {
     const int64_t planes = s.n * s.c, tasks = std::min<int64_t>({planes, divide_up(elements, piece), 8 * threads});
     parallel_for(tasks, threads, [&](int64_t task, int) {
@@ -71,21 +96,25 @@ ck_status moments(const Kernels<T>& kernels, const ck_channels& s, const T* x, c
     });
     return CK_OK;
   }
+  const int64_t factor = folded(s.c, kernels.lanes), width = factor * s.c;
+  const Repeated<T> middle(m, s.c, factor);
   const int64_t rows = s.n * s.inner,
                 parts = std::min<int64_t>(64, divide_up(rows, std::max<int64_t>(64, piece / s.c)));
-  double* sums = scratch_of<double>(0, parts * 2 * s.c);
+  double* sums = scratch_of<double>(0, parts * 2 * width);
   if (!sums) return CK_OUT_OF_MEMORY;
   parallel_for(parts, threads, [&](int64_t part, int) {
-    double* own = sums + part * 2 * s.c;
-    std::fill(own, own + 2 * s.c, 0.0);
-    const int64_t begin = rows * part / parts, at = begin * s.c;
-    kernels.element.moments(x + at, g ? g + at : nullptr, rows * (part + 1) / parts - begin, s.c, true, m, own,
-                            own + s.c);
+    double* own = sums + part * 2 * width;
+    std::fill(own, own + 2 * width, 0.0);
+    const int64_t begin = rows * part / parts, count = rows * (part + 1) / parts - begin, whole = count / factor;
+    const int64_t at = begin * s.c, rest = at + whole * width;
+    kernels.element.moments(x + at, g ? g + at : nullptr, whole, width, true, middle, own, own + width);
+    if (count % factor)
+      kernels.element.moments(x + rest, g ? g + rest : nullptr, count % factor, s.c, true, m, own, own + width);
   });
   for (int64_t part = 0; part < parts; ++part)
-    for (int64_t c = 0; c < s.c; ++c) {
-      s0[c] += sums[part * 2 * s.c + c];
-      s1[c] += sums[(part * 2 + 1) * s.c + c];
+    for (int64_t i = 0; i < width; ++i) {
+      s0[i % s.c] += sums[part * 2 * width + i];
+      s1[i % s.c] += sums[(part * 2 + 1) * width + i];
     }
   scratch_release(0);
   return CK_OK;
@@ -133,9 +162,11 @@ ck_status ck_affine(const ck_channels* s, const char* isa, const void* x, const 
     using T = decltype(value);
     const T *from = static_cast<const T*>(x), *more = static_cast<const T*>(g);
     const T *pa = static_cast<const T*>(a), *pb = static_cast<const T*>(b), *pd = static_cast<const T*>(d);
-    each_piece(*s, [&](int64_t at, int64_t rows, int64_t width, int64_t c) {
+    const int64_t factor = s->channels_last ? folded(s->c, kernels.lanes) : 1;
+    const Repeated<T> wa(pa, s->c, factor), wb(more ? pb : nullptr, s->c, factor), wd(pd, s->c, factor);
+    each_piece(*s, factor, [&](int64_t at, int64_t rows, int64_t width, int64_t c) {
       kernels.element.affine(from + at, more ? more + at : nullptr, static_cast<T*>(out) + at, rows, width,
-                             s->channels_last != 0, pa + c, more ? pb + c : nullptr, pd + c);
+                             s->channels_last != 0, wa + c, more ? wb + c : nullptr, wd + c);
     });
     return CK_OK;
   });
@@ -145,9 +176,11 @@ ck_status ck_prelu(const ck_channels* s, const char* isa, const void* x, const v
   return with_kernels(s->dtype, isa, [&](const auto& kernels, auto value) {
     using T = decltype(value);
     const T *from = static_cast<const T*>(x), *grad = static_cast<const T*>(g);
-    each_piece(*s, [&](int64_t at, int64_t rows, int64_t width, int64_t c) {
+    const int64_t factor = s->channels_last ? folded(s->c, kernels.lanes) : 1;
+    const Repeated<T> slope(static_cast<const T*>(a), s->c, factor);
+    each_piece(*s, factor, [&](int64_t at, int64_t rows, int64_t width, int64_t c) {
       kernels.element.prelu(from + at, grad ? grad + at : nullptr, static_cast<T*>(out) + at, rows, width,
-                            s->channels_last != 0, static_cast<const T*>(a) + c);
+                            s->channels_last != 0, slope + c);
     });
     return CK_OK;
   });

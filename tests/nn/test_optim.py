@@ -1,4 +1,4 @@
-"""Optimizers against their rules written out in float64, on every instruction set, dtype, memory order and thread count."""
+"""Optimizers against their rules written out in float64, for every ISA, dtype, memory order, thread count."""
 
 import math
 
@@ -155,7 +155,7 @@ def memory_orders(values):
 
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("order", memory_orders(np.zeros((2, 2))))
-@pytest.mark.parametrize("name", ("momentum", "adamw", "rmsprop momentum"))
+@pytest.mark.parametrize("name", ["momentum", "adamw", "rmsprop momentum"])
 def test_parameters_and_gradients_in_any_memory(name, order, dtype):
     values = draw((37, 23), dtype, 5)
     plain, odd = Parameters(p=values.copy()), Parameters(p=memory_orders(values)[order])
@@ -252,7 +252,8 @@ def test_an_optimizer_of_ones_own_sees_flat_pieces():
     optimizer = Halves(layer)
     optimizer.step()
     np.testing.assert_array_equal(layer.p, 0.5)
-    assert sum(optimizer.sizes) == 20000 and max(optimizer.sizes) < 20000
+    assert sum(optimizer.sizes) == 20000
+    assert max(optimizer.sizes) < 20000
 
 
 @pytest.mark.parametrize("isa", ISAS)
