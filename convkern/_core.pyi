@@ -114,17 +114,39 @@ def scatter(
     indices: Int64Array,
 ) -> bool: ...
 def unary(op: str, source: Array, grad: Array | None, out: Array, a: float, b: float, isa: str) -> None: ...
-def affine(
+def unary_plain(op: str, source: Any, grad: Any, out: Any, a: float, b: float, isa: str) -> Any: ...
+def batch_norm(
     channels_last: bool,
     n: int,
     c: int,
     inner: int,
     x: Array,
-    g: Array | None,
+    weight: Array | None,
+    bias: Array | None,
+    running_mean: Array | None,
+    running_var: Array | None,
     out: Array,
-    a: Array,
-    b: Array | None,
-    d: Array,
+    mean: Array,
+    invstd: Array,
+    training: bool,
+    momentum: float,
+    eps: float,
+    isa: str,
+) -> None: ...
+def batch_norm_grad(
+    channels_last: bool,
+    n: int,
+    c: int,
+    inner: int,
+    x: Array,
+    grad: Array,
+    mean: Array | None,
+    invstd: Array | None,
+    weight: Array | None,
+    dx: Array,
+    dweight: Array,
+    dbias: Array,
+    training: bool,
     isa: str,
 ) -> None: ...
 def prelu(

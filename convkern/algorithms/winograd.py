@@ -177,5 +177,8 @@ class Winograd(Algorithm):
         seconds = shared(max(seconds, moved(spec, machine)), machine, threads)
         if not planned:  # each thread transforms what it uses: a share where tiles are few, everything where many
             transform = machine.transform_cycles * points * groups * depth * -(-columns // lanes) / clock
-            seconds += (transform + 0.5 * kernel / machine.rate(kernel)) / (threads if tiles <= 100 else 1)
+            # It is written and read back; half of that hides where it stays in a cache beside the weights.
+            held = 2 * kernel + spec.weight_bytes
+            stream = (0.5 if held <= machine.l3 else 1.0) * kernel / machine.rate(held)
+            seconds += (transform + stream) / (threads if tiles <= 100 else 1)
         return seconds + machine.call
