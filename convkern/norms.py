@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from . import _core
 from .arrays import FloatArray, as_array, as_arrays, check_out, operand
-from .channels import Channels, channel_axis, channels_of
+from .channels import channel_axis, channels_of
 from .config import check_integer
 from .elementwise import delivered, destination, in_order_of, isa
 
@@ -109,15 +109,16 @@ def batch_norm(
         raise ValueError("running_mean: got None, which only training can do without")
     if training and shape.n * shape.inner < 2 and shape.c:
         raise ValueError(f"x: got shape {array.shape}, needs more than one value for each channel in training")
-    moved = [None if value is None else value.astype(np.float64) for value in (running_mean, running_var)]
+    new_mean = None if running_mean is None else running_mean.astype(np.float64)
+    new_var = None if running_var is None else running_var.astype(np.float64)
     result = destination(out, array, array)
     used = np.empty(shape.c, dtype), np.empty(shape.c, dtype)
     _core.batch_norm(
-        *shape, array, setting(weight, "weight", shape.c), setting(bias, "bias", shape.c), *moved, result, *used,
-        bool(training), momentum, eps, isa(),
+        *shape, array, setting(weight, "weight", shape.c), setting(bias, "bias", shape.c), new_mean, new_var,
+        result, *used, bool(training), momentum, eps, isa(),
     )  # fmt: skip
     if training and running_mean is not None and running_var is not None:
-        running_mean[...], running_var[...] = moved
+        running_mean[...], running_var[...] = new_mean, new_var
     y = delivered(result, out)
     return (y, *used) if return_stats else y
 
