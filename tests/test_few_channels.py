@@ -54,6 +54,7 @@ def test_prelu(dtype, isa):
         np.testing.assert_array_equal(y, np.where(x > 0, x, x * weight))
 
 
+@pytest.mark.grid
 @pytest.mark.parametrize("isa", ISAS)
 @pytest.mark.parametrize("op", ["max", "min"])
 @pytest.mark.parametrize("dtype", ["float32", "float64"])

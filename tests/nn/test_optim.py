@@ -81,6 +81,7 @@ def walk(layer, optimizer, steps=4):
         yield t, layer.grad
 
 
+@pytest.mark.grid
 @pytest.mark.parametrize("isa", ISAS)
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("name", OPTIMIZERS)
