@@ -83,7 +83,8 @@ def binding_flags():
 
     if not os.path.exists(os.path.join(sysconfig.get_path("include"), "Python.h")):
         raise SystemExit("convkern needs Python.h: install python3-dev (Debian) or python3-devel (Fedora)")
-    return ["-w", "-I" + sysconfig.get_path("include"), "-I" + numpy.get_include()]
+    numpy_2 = "-DNPY_TARGET_VERSION=NPY_2_0_API_VERSION"  # allocators of one's own are newer than what is the default
+    return ["-w", numpy_2, "-I" + sysconfig.get_path("include"), "-I" + numpy.get_include()]
 
 
 def is_current(target, command):

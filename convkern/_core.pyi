@@ -114,17 +114,39 @@ def scatter(
     indices: Int64Array,
 ) -> bool: ...
 def unary(op: str, source: Array, grad: Array | None, out: Array, a: float, b: float, isa: str) -> None: ...
-def affine(
+def unary_plain(op: str, source: Any, grad: Any, out: Any, a: float, b: float, isa: str) -> Any: ...
+def batch_norm(
     channels_last: bool,
     n: int,
     c: int,
     inner: int,
     x: Array,
-    g: Array | None,
+    weight: Array | None,
+    bias: Array | None,
+    running_mean: Array | None,
+    running_var: Array | None,
     out: Array,
-    a: Array,
-    b: Array | None,
-    d: Array,
+    mean: Array,
+    invstd: Array,
+    training: bool,
+    momentum: float,
+    eps: float,
+    isa: str,
+) -> None: ...
+def batch_norm_grad(
+    channels_last: bool,
+    n: int,
+    c: int,
+    inner: int,
+    x: Array,
+    grad: Array,
+    mean: Array | None,
+    invstd: Array | None,
+    weight: Array | None,
+    dx: Array,
+    dweight: Array,
+    dbias: Array,
+    training: bool,
     isa: str,
 ) -> None: ...
 def prelu(
@@ -145,3 +167,20 @@ def moments(
 def softmax(
     n: int, c: int, inner: int, x: Array, grad: Array | None, out: Array, logarithm: bool, isa: str
 ) -> None: ...
+def update(
+    rule: str,
+    parameters: list[Array],
+    gradients: list[Array],
+    states: tuple[list[Array], ...],
+    settings: dict[str, float],
+    isa: str,
+) -> None: ...
+def gradient_squares(gradients: list[Array], isa: str) -> float: ...
+def gradient_clip(op: str, gradients: list[Array], bound: float, isa: str) -> None: ...
+
+class KeptMemory:
+    def __enter__(self) -> None: ...
+    def __exit__(self, *error: object) -> None: ...
+
+def unused_memory() -> int: ...
+def release_memory() -> None: ...

@@ -429,3 +429,6 @@ cdef class Plan:
 
 include "_core_filters.pxi"
 include "_core_pool.pxi"
+include "_core_norm.pxi"
+include "_core_update.pxi"
+include "_core_memory.pxi"

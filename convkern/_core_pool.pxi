@@ -20,8 +20,6 @@ cdef extern from "convkern.h" nogil:
                          void* to, void* source, const int64_t* indices)
     ck_status ck_unary(int dtype, const char* isa, int op, int64_t count, const void* source, const void* grad, void* out,
                        double a, double b)
-    ck_status ck_affine(const ck_channels*, const char* isa, const void* x, const void* g, void* out, const void* a,
-                        const void* b, const void* d)
     ck_status ck_prelu(const ck_channels*, const char* isa, const void* x, const void* g, void* out, const void* a)
     ck_status ck_moments(const ck_channels*, const char* isa, const void* x, const void* g, const void* m, double* s0,
                          double* s1)
@@ -238,25 +236,6 @@ cdef ck_channels _channels(bint channels_last, int64_t n, int64_t c, int64_t inn
     s.dtype, s.channels_last = typenum == cnp.NPY_FLOAT64, channels_last
     s.n, s.c, s.inner = n, c, inner
     return s
-
-
-def affine(bint channels_last, int64_t n, int64_t c, int64_t inner, x, g, out, a, b, d, str isa not None):
-    """out = x a + g b + d with a setting a channel; g and b may be None."""
-    cdef int typenum = _real(x)
-    cdef ck_channels s = _channels(channels_last, n, c, inner, typenum)
-    cdef int64_t size = n * c * inner
-    cdef void* px = _contiguous("x", x, typenum, size, False)
-    cdef void* pg = NULL if g is None else _contiguous("grad", g, typenum, size, False)
-    cdef void* po = _contiguous("out", out, typenum, size, True)
-    cdef void* pa = _contiguous("a", a, typenum, c, False)
-    cdef void* pb = NULL if g is None else _contiguous("b", b, typenum, c, False)
-    cdef void* pd = _contiguous("d", d, typenum, c, False)
-    cdef bytes name = isa.encode()
-    cdef const char* isa_name = name
-    cdef ck_status status
-    with nogil:
-        status = ck_affine(&s, isa_name, px, pg, po, pa, pb, pd)
-    _status(status)
 
 
 def prelu(bint channels_last, int64_t n, int64_t c, int64_t inner, x, g, out, a, str isa not None):

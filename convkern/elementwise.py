@@ -76,6 +76,10 @@ def unary(
     name: str = "x",
 ) -> FloatArray:
     """f(source), or grad f'(source)."""
+    done = _core.unary_plain(op, source, grad, out, float(a), float(b), isa())
+    if done is not None:
+        result: FloatArray = done
+        return result
     gradient: FloatArray | None = None
     if grad is None:
         array = as_array(source, name)

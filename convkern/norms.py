@@ -11,19 +11,19 @@ import numpy.typing as npt
 
 from . import _core
 from .arrays import FloatArray, as_array, as_arrays, check_out, operand
-from .channels import Channels, channel_axis, channels_of
+from .channels import channel_axis, channels_of
 from .config import check_integer
 from .elementwise import delivered, destination, in_order_of, isa
 
 
-def setting(value: Any, name: str, shape: Channels, dtype: np.dtype[Any], default: float) -> FloatArray:
-    """One value a channel."""
+def setting(value: Any, name: str, c: int) -> npt.NDArray[np.float64] | None:
+    """One value a channel, as the core takes it."""
     if value is None:
-        return np.full(shape.c, default, dtype)
+        return None
     array = np.asarray(value)
-    if array.shape != (shape.c,):
-        raise ValueError(f"{name}: got shape {array.shape}, needs ({shape.c},), the channels of x")
-    return np.ascontiguousarray(array, dtype)
+    if array.shape != (c,):
+        raise ValueError(f"{name}: got shape {array.shape}, needs ({c},), the channels of x")
+    return np.ascontiguousarray(array, np.float64)
 
 
 def check_running(value: Any, name: str, c: int, *, written: bool) -> None:
@@ -107,32 +107,20 @@ def batch_norm(
         check_running(running_var, "running_var", shape.c, written=training)
     elif not training:
         raise ValueError("running_mean: got None, which only training can do without")
-    count = shape.n * shape.inner
-    if training:
-        if count < 2 and shape.c:
-            raise ValueError(f"x: got shape {array.shape}, needs more than one value for each channel in training")
-        mean, variance = statistics(shape, array, count)
-        if running_mean is not None and running_var is not None:
-            running_mean += momentum * (mean - running_mean)
-            running_var += momentum * (variance * (count / (count - 1)) - running_var)
-    else:
-        mean, variance = np.asarray(running_mean, np.float64), np.asarray(running_var, np.float64)
-    invstd = 1 / np.sqrt(variance + eps)
-    scale = setting(weight, "weight", shape, np.dtype(np.float64), 1) * invstd
-    shift = setting(bias, "bias", shape, np.dtype(np.float64), 0) - mean * scale
+    if training and shape.n * shape.inner < 2 and shape.c:
+        raise ValueError(f"x: got shape {array.shape}, needs more than one value for each channel in training")
+    new_mean = None if running_mean is None else running_mean.astype(np.float64)
+    new_var = None if running_var is None else running_var.astype(np.float64)
     result = destination(out, array, array)
-    _core.affine(*shape, array, None, result, scale.astype(dtype), None, shift.astype(dtype), isa())
+    used = np.empty(shape.c, dtype), np.empty(shape.c, dtype)
+    _core.batch_norm(
+        *shape, array, setting(weight, "weight", shape.c), setting(bias, "bias", shape.c), new_mean, new_var,
+        result, *used, bool(training), momentum, eps, isa(),
+    )  # fmt: skip
+    if training and running_mean is not None and running_var is not None:
+        running_mean[...], running_var[...] = new_mean, new_var
     y = delivered(result, out)
-    return (y, mean.astype(dtype), invstd.astype(dtype)) if return_stats else y
-
-
-def statistics(shape: Channels, x: FloatArray, count: int) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
-    """Mean and biased variance of each channel: the second about the mean that the first pass found, and corrected."""
-    zero = np.zeros(shape.c, x.dtype)
-    about = (shape.moments(x, None, zero)[0] / max(1, count)).astype(x.dtype)
-    sums, squares = shape.moments(x, None, about)
-    offset = sums / max(1, count)
-    return about + offset, np.maximum(0, squares / max(1, count) - offset**2)
+    return (y, *used) if return_stats else y
 
 
 def batch_norm_grad(
@@ -191,17 +179,13 @@ def batch_norm_grad(
     array = shape.dense(array)
     dtype = array.dtype
     gradient = in_order_of(operand(given, "grad", array.shape, dtype), array)
-    middle = setting(mean, "mean", shape, dtype, 0)
-    factor = setting(invstd, "invstd", shape, np.dtype(np.float64), 1)
-    scale = setting(weight, "weight", shape, np.dtype(np.float64), 1) * factor
-    total, products = shape.moments(array, gradient, middle)
-    count = max(1, shape.n * shape.inner)
-    a = -scale * factor**2 * products / count if training else np.zeros(shape.c)
-    d = (-scale * total / count if training else 0.0) - a * middle
     result = destination(out, array, array, gradient)
-    factors = [np.ascontiguousarray(values, dtype) for values in (a, scale, d)]
-    _core.affine(*shape, array, gradient, result, factors[0], factors[1], factors[2], isa())
-    return delivered(result, out), (products * factor).astype(dtype), total.astype(dtype)
+    dweight, dbias = np.empty(shape.c, dtype), np.empty(shape.c, dtype)
+    _core.batch_norm_grad(
+        *shape, array, gradient, setting(mean, "mean", shape.c), setting(invstd, "invstd", shape.c),
+        setting(weight, "weight", shape.c), result, dweight, dbias, bool(training), isa(),
+    )  # fmt: skip
+    return delivered(result, out), dweight, dbias
 
 
 def neighbour_sums(values: FloatArray, axis: int, size: int, before: int) -> FloatArray:

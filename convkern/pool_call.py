@@ -5,6 +5,7 @@ y[n, c, o] = op over k of x[n, c, o*stride + k*dilation - padding]
 arrays -> prepared windows (windows.py) -> _core.Pool
 """
 
+import math
 from typing import Any
 
 import numpy as np
@@ -60,7 +61,7 @@ def apply(prepared_pool: Prepared, x: FloatArray, result: Shape, indices: bool, 
         y = pool.run(batch, None, None, isa)
         found = None
     else:
-        if len(pooling.axes) and dtype.itemsize == 4 and np.prod([a.size for a in pooling.axes], dtype=object) >= 2**31:
+        if dtype.itemsize == 4 and math.prod(int(axis.size) for axis in pooling.axes) >= 2**31:
             raise ValueError("return_indices: needs planes of fewer than 2**31 elements in float32")
         y = pool.allocate(batch)
         found = np.empty_like(y, np.int64)

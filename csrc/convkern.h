@@ -108,17 +108,49 @@ typedef struct ck_channels {
   int32_t dtype, channels_last;
   int64_t n, c, inner;
 } ck_channels;
-// out = x a + g b + d; g NULL: without the second term.
-ck_status ck_affine(const ck_channels* shape, const char* isa, const void* x, const void* g, void* out, const void* a,
-                    const void* b, const void* d);
 // out = v where x > 0 and a v elsewhere, of v = g or, where g is NULL, x.
 ck_status ck_prelu(const ck_channels* shape, const char* isa, const void* x, const void* g, void* out, const void* a);
 // s0 = sum t, s1 = sum t (x - m) of each channel, t = g or, where g is NULL, x - m.
 ck_status ck_moments(const ck_channels* shape, const char* isa, const void* x, const void* g, const void* m, double* s0,
                      double* s1);
+// Batch normalisation; algo/batch_norm.cpp has the equations. weight, bias NULL: 1, 0; running NULL, in training only:
+// none. y may be x, dx may be grad. Arrays without a type here have the dtype of x; those of channels have c values.
+typedef struct ck_batch_norm {
+  const void* x;
+  const double *weight, *bias;
+  double *running_mean, *running_var;  // training moves them by momentum
+  void *y, *mean, *invstd;
+  int32_t training;
+  double momentum, eps;
+} ck_batch_norm;
+typedef struct ck_batch_norm_grad {
+  const void *x, *grad;
+  const double *mean, *invstd, *weight;
+  void *dx, *dweight, *dbias;
+  int32_t training;
+} ck_batch_norm_grad;
+ck_status ck_batch_norm_run(const ck_channels* shape, const char* isa, const ck_batch_norm* job);
+ck_status ck_batch_norm_grad_run(const ck_channels* shape, const char* isa, const ck_batch_norm_grad* job);
 // Along c of [n][c][inner] (channels_last is not read). grad NULL: of x; otherwise the gradient, x being the result.
 ck_status ck_softmax(const ck_channels* shape, const char* isa, const void* x, const void* grad, void* out,
                      int logarithm);
+
+// Optimizers, over all arrays of a step at once; kernels/update_table.h says what a rule (its `Rule`) keeps in state
+// and which settings it reads. Arrays are contiguous and share no memory.
+typedef struct ck_update {
+  int64_t count;
+  void *parameter, *gradient, *state[2];
+} ck_update;
+typedef struct ck_update_settings {
+  double rate, decay, keep, momentum, gain, fade, add, root, eps;
+  int32_t nesterov;
+} ck_update_settings;
+ck_status ck_update_run(int dtype, const char* isa, int rule, const ck_update_settings* settings, int64_t count,
+                        const ck_update* arrays);
+// Of gradients alone: the sum of their squares in double; times a factor, or limited to [-bound, bound].
+typedef enum { CK_CLIP_SCALE = 0, CK_CLIP_LIMIT } ck_clip_op;
+ck_status ck_gradient_squares(int dtype, const char* isa, int64_t count, const ck_update* arrays, double* sum);
+ck_status ck_gradient_clip(int dtype, const char* isa, int op, int64_t count, const ck_update* arrays, double bound);
 
 // Machine measurements: floating-point operations done by `iterations` rounds on every thread; bytes moved by copies.
 int64_t ck_fma_loop(const char* isa, int dtype, int64_t iterations);

@@ -18,6 +18,7 @@ from typing import Any
 
 import numpy as np
 
+from .._core import KeptMemory
 from .bar import Bar
 from .checkpoint import load_checkpoint, save_checkpoint
 from .layer import Array, Layer
@@ -116,14 +117,15 @@ def train_step(
     (float, ndarray)
         The loss before the step, and the prediction. Where the loss is not finite, no step was made.
     """
-    prediction = model.forward(x, True)
-    value = loss(prediction, y)
-    if math.isfinite(value):
-        model.backward_weights(loss.backward())
-        if clip_norm is not None:
-            clip_gradients(model, clip_norm)
-        optimizer.step()
-    return value, prediction
+    with KeptMemory():  # activations and their gradients take the memory of those of the step before
+        prediction = model.forward(x, True)
+        value = loss(prediction, y)
+        if math.isfinite(value):
+            model.backward_weights(loss.backward())
+            if clip_norm is not None:
+                clip_gradients(model, clip_norm)
+            optimizer.step()
+        return value, prediction
 
 
 def evaluate(

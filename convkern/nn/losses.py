@@ -90,34 +90,56 @@ class CrossEntropy(Loss):
         self.ignore_index, self.label_smoothing, self.axis = ignore_index, label_smoothing, axis
 
     def __call__(self, prediction: Array, target: Any = None) -> float:
-        scores = np.moveaxis(np.asarray(prediction), self.axis, -1)
+        prediction, target = np.asarray(prediction), np.asarray(target)
+        last = self.axis in (-1, prediction.ndim - 1)
+        scores = prediction if last else np.moveaxis(prediction, self.axis, -1)
         classes = scores.shape[-1]
-        log_p = scores - scores.max(axis=-1, keepdims=True)
-        log_p -= np.log(np.exp(log_p).sum(axis=-1, keepdims=True))
         weight = np.ones(classes) if self.weight is None else self.weight
         if weight.shape != (classes,):
             raise ValueError(
                 f"weight: got shape {weight.shape}, needs ({classes},) for a prediction of {prediction.shape}"
             )
-        wanted, total = self._wanted(np.asarray(target), prediction.shape, scores.shape, weight, scores.dtype)
-        terms = np.multiply(wanted, log_p, out=np.zeros_like(log_p), where=wanted != 0)  # 0 * inf is no term
-        value = -float(terms.sum(dtype=np.float64))
-        # d/ds of -sum_c q_c log softmax(s)_c is softmax(s) sum(q) - q
-        gradient = np.exp(log_p) * wanted.sum(axis=-1, keepdims=True) - wanted
+        log_p = scores - scores.max(axis=-1, keepdims=True)
+        log_p -= np.log(np.exp(log_p).sum(axis=-1, keepdims=True))
+        if target.dtype.kind == "f" and target.shape == prediction.shape:
+            smooth = self.label_smoothing
+            q = np.moveaxis(target, self.axis, -1) * (1 - smooth) + smooth / classes
+            value, gradient = self._spread(log_p, (q * weight).astype(scores.dtype))
+            total = float(math.prod(scores.shape[:-1]))
+        else:
+            labels = self._labels(target, prediction.shape, scores.shape)
+            value, gradient, total = self._numbered(log_p.reshape(-1, classes), labels.reshape(-1), weight)
+            gradient = gradient.reshape(scores.shape)
         if self.reduction == "mean":
             value = value / total if total else math.nan
             gradient *= 1 / total if total else math.nan
-        self.saved = np.ascontiguousarray(np.moveaxis(gradient, -1, self.axis))
+        self.saved = gradient if last else np.ascontiguousarray(np.moveaxis(gradient, -1, self.axis))
         return value
 
-    def _wanted(
-        self, target: Array, given: tuple[int, ...], shape: tuple[int, ...], weight: Array, dtype: Any
-    ) -> tuple[Array, float]:
-        """(weighted target probabilities, what a mean divides by)."""
-        classes, smooth = shape[-1], self.label_smoothing
-        if target.dtype.kind == "f" and target.shape == given:
-            p = np.moveaxis(target, self.axis, -1) * (1 - smooth) + smooth / classes
-            return (p * weight).astype(dtype), float(math.prod(shape[:-1]))
+    def _spread(self, log_p: Array, q: Array) -> tuple[float, Array]:
+        """(-sum q log p, its gradient in the scores) for weights q of all classes: softmax * sum(q) - q."""
+        terms = np.multiply(q, log_p, out=np.zeros_like(log_p), where=q != 0)  # 0 * inf is no term
+        return -float(terms.sum(dtype=np.float64)), np.exp(log_p) * q.sum(axis=-1, keepdims=True) - q
+
+    def _numbered(self, log_p: Array, labels: Array, weight: Array) -> tuple[float, Array, float]:
+        """The same for class numbers, and what a mean divides by; without smoothing one class of each row counts."""
+        counted = labels != self.ignore_index
+        labels, rows = np.where(counted, labels, 0), np.arange(len(labels))
+        share, smooth = weight[labels] * counted, self.label_smoothing
+        own = ((1 - smooth) * share).astype(log_p.dtype)
+        if smooth:
+            q = (smooth / len(weight) * weight * counted[:, None]).astype(log_p.dtype)
+            q[rows, labels] += own
+            value, gradient = self._spread(log_p, q)
+        else:
+            terms = np.multiply(own, log_p[rows, labels], out=np.zeros_like(own), where=own != 0)
+            value, gradient = -float(terms.sum(dtype=np.float64)), np.exp(log_p)
+            gradient *= own[:, None]
+            gradient[rows, labels] -= own
+        return value, gradient, float(share.sum())
+
+    def _labels(self, target: Array, given: tuple[int, ...], shape: tuple[int, ...]) -> Array:
+        """The target as class numbers, checked."""
         if target.dtype.kind not in "iu":
             raise TypeError(
                 f"target: got dtype {target.dtype} and shape {target.shape}, needs class numbers (integers) "
@@ -125,17 +147,12 @@ class CrossEntropy(Loss):
             )
         if target.shape != shape[:-1]:
             raise ValueError(f"target: got shape {target.shape}, needs {shape[:-1]} for a prediction of shape {given}")
-        counted = target != self.ignore_index
-        labels = np.where(counted, target, 0).astype(np.int64)
-        if labels.size and (labels.min() < 0 or labels.max() >= classes):
-            raise ValueError(f"target: got classes {labels.min()} to {labels.max()}, needs 0 to {classes - 1}, or "
+        wrong = (target != self.ignore_index) & ((target < 0) | (target >= shape[-1]))
+        if wrong.any():
+            found = target[wrong]
+            raise ValueError(f"target: got classes {found.min()} to {found.max()}, needs 0 to {shape[-1] - 1}, or "
                              f"ignore_index {self.ignore_index}")  # fmt: skip
-        own = weight[labels] * counted
-        wanted = np.zeros(shape, dtype)
-        np.put_along_axis(wanted, labels[..., None], ((1 - smooth) * own).astype(dtype)[..., None], axis=-1)
-        if smooth:
-            wanted += (smooth / classes * weight * counted[..., None]).astype(dtype)
-        return wanted, float(own.sum())
+        return target
 
 
 def same_shape(prediction: Any, target: Any) -> tuple[Array, Array]:

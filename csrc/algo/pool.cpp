@@ -34,7 +34,8 @@ ck_status scatter(int op, bool channels_last, int64_t n, int64_t c, int64_t to_s
     T* big = to + plane * to_size + c0;
     T* small = from + plane * from_size + c0;
     const int64_t* index = indices + plane * from_size + c0;
-    if (op != CK_GATHER)
+    if (op != CK_GATHER && width == step) std::fill(big, big + to_size * step, T(0));
+    if (op != CK_GATHER && width != step)
       for (int64_t i = 0; i < to_size; ++i) std::fill(big + i * step, big + i * step + width, T(0));
     for (int64_t i = 0; i < from_size; ++i, small += step, index += step)
       for (int64_t l = 0; l < width; ++l) {

@@ -7,6 +7,7 @@
 #include "kernels/softmax.h"
 #include "kernels/tap.h"
 #include "kernels/tile.h"
+#include "kernels/update.h"
 #include "kernels/winograd.h"
 
 #define CK_STRING2(x) #x
@@ -42,6 +43,7 @@ constexpr Kernels<T> make_kernels() {
   table.fft = fft_kernels<T>();
   table.element = make_element_kernels<T>();
   table.tap = make_tap_kernels<T>();
+  table.update = make_update_kernels<T>();
   table.peak = peak<T>;
   return table;
 }

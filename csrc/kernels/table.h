@@ -7,6 +7,7 @@
 
 #include "kernels/line_table.h"
 #include "kernels/tap_table.h"
+#include "kernels/update_table.h"
 
 namespace convkern {
 
@@ -140,6 +141,7 @@ struct Kernels {
   FftKernels<T> fft;
   TapKernels<T> tap;
   ElementKernels<T> element;
+  UpdateKernels<T> update;
 
   // Does `iterations` rounds of independent multiply-adds in registers; returns the floating-point operations done.
   int64_t (*peak)(int64_t iterations);

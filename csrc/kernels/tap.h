@@ -156,15 +156,31 @@ struct IndexRow {
   }
 };
 
+// A row narrower than a vector of L lanes, the last of a run excepted: what is too much is read from the pixel behind
+// and overwritten by the next row.
+template <class T, Reduction Op, int L>
+CK_INLINE int64_t index_spilling(const IndexJob<T>& job) {
+  const bool fits = job.out_step == job.width && job.step + job.width >= L && 2 * job.width >= L;
+  if (!fits || job.rows < 2 || job.lane_position || job.lane_start) return 0;
+  for (int64_t r = 0; r + 1 < job.rows; ++r) index_block<T, Op, L>(job, r, 0);
+  return job.rows - 1;
+}
+
 template <class T, Reduction Op>
 void tap_index(const IndexJob<T>& job) {
-  constexpr int w = lanes<T>;
-  for (int64_t r = 0; r < job.rows; ++r) {
+  constexpr int w = lanes<T>, half = w >= 8 ? w / 2 : 1, quarter = w >= 16 ? w / 4 : 1;
+  int64_t r = 0;
+  if (job.width < w && job.width > half) r = index_spilling<T, Op, w>(job);
+  if (job.width < half && job.width > quarter) r = index_spilling<T, Op, half>(job);
+  if (job.width < quarter) r = index_spilling<T, Op, quarter>(job);
+  for (; r < job.rows; ++r) {
     const IndexRow<T, Op> row{job, r};
     if (job.width >= w)
       cover<w, 1>(job.width, row);
-    else if (w >= 8 && job.width >= w / 2)
-      cover<w >= 8 ? w / 2 : 1, 1>(job.width, row);
+    else if (job.width >= half)
+      cover<half, 1>(job.width, row);
+    else if (job.width >= quarter)
+      cover<quarter, 1>(job.width, row);
     else
       cover<1, 1>(job.width, row);
   }
