@@ -82,7 +82,10 @@ bool Run<T>::view(int64_t g, const Block& block, const Chunk& chunk, ImageView<T
                                             blocking.panels.main->vectors * kernels.lanes, sizeof(T));
   T* staged = scratch_of<T>(stage_slot, layout.elements);
   if (!staged) return false;
-  stage(p, image(g), box, layout, staged);
+  if (on_pixels && split == 1 && p.image.channel == 1 && p.image.axis[2] > 1)
+    stage_lines(kernels, p, image(g), box, layout, staged);
+  else
+    stage(p, image(g), box, layout, staged);
   *out = ImageView<T>(p, staged, layout);
   return true;
 }
@@ -168,8 +171,7 @@ bool Run<T>::outputs_on_lanes(int64_t g, const Block& block, const Block& region
       }
       for (int64_t line = 0; line < block.lines(); ++line) {
         const Block one = line_of(block, line);
-        const MatrixView<T> there =
-            at(result(), p.result, g, one, panels.start(j), p.result.axis[2], p.result.output);
+        const MatrixView<T> there = at(result(), p.result, g, one, panels.start(j), p.result.axis[2], p.result.output);
         finish(by_line ? there.data : c + line * block.extent[3] * ldc, ldc, block.extent[3], used, there,
                at(residual(), p.residual, g, one, panels.start(j), p.residual.axis[2], p.residual.output));
       }
