@@ -41,6 +41,8 @@ def tile_axis(taps: int, stride: int, dilation: int, size: int, outputs: int) ->
         return TileAxis(1, 1, 1, 1, size)
     if (stride > 1 and dilation > 1) or stride > taps:
         return None
+    if outputs == 4 and -(-taps // stride) == 4:
+        outputs = 3  # six points here, too
     if (outputs - 1 + -(-taps // stride) - 1) * stride * dilation >= MOST_SPAN:
         return None
     per_phase = -(-size // dilation)
@@ -57,7 +59,7 @@ class Winograd(Algorithm):
     windowed = False
     # (m, r) in two dimensions and in one, as in csrc/isa/instantiate.h, and how much a form's transforms magnify errors
     # by its number of points.
-    forms = (frozenset({(2, 3), (4, 3), (4, 2), (2, 5)}), frozenset({(4, 3), (4, 2), (2, 5)}))
+    forms = (frozenset({(2, 3), (4, 3), (4, 2), (2, 5), (3, 4)}), frozenset({(4, 3), (4, 2), (2, 5)}))
     growth: ClassVar = {4: 1.0, 5: 3.0, 6: 3.0}
 
     def __init__(self, m: int) -> None:

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "algo/redo.h"
+#include "algo/winograd_few.h"
 #include "algo/winograd_form.h"
 #include "algo/winograd_weight.h"
 #include "runtime/arena.h"
@@ -21,6 +22,7 @@ namespace {
 enum Slot { patch_slot, table_slot, input_slot, sums_slot, taps_slot, kernel_slot };
 
 // U[p][k][o] of one panel of a group: packed as rows (c, tap), some channels at a time, and transformed phase by phase.
+// Where the sum is short, U[vector][j][k][i][lane] of the points p = (i, j), k = (jx, jy, c).
 template <class T>
 bool transform_panel(const Kernels<T>& kernels, const WinogradKernels<T>& winograd, const Problem& p, const T* kernel,
                      const WinogradLayout<T>& layout, int64_t j, T* u) {
@@ -29,9 +31,11 @@ bool transform_panel(const Kernels<T>& kernels, const WinogradKernels<T>& winogr
   const int64_t w = panels.width(j), ky = p.axis[1].taps, kx = p.axis[2].taps, slices = layout.form.slices;
   const int64_t most = std::max<int64_t>(1, 144 / p.taps());  // channels at a time
   const bool whole = layout.form.phases() == 1;
-  T* taps = scratch_of<T>(taps_slot, (most * p.taps() + (whole ? 0 : y.r * x.r)) * w);
+  const bool short_sum = WinogradFewLayout<T>::serves(kernels, winograd, layout.form, p);
+  T* taps = scratch_of<T>(taps_slot, (most * p.taps() + y.r * x.r + layout.points) * w);
   if (!taps) return false;
   T* phase_taps = taps + most * p.taps() * w;
+  T* points = phase_taps + y.r * x.r * w;
   Chunk chunk = Chunking(p, INT64_MAX)[0];
   for (int64_t c = 0; c < p.channels; c += most) {
     const int64_t n = std::min(most, p.channels - c);
@@ -51,6 +55,15 @@ bool transform_panel(const Kernels<T>& kernels, const WinogradKernels<T>& winogr
               else
                 std::fill_n(to, w, T(0));
             }
+          if (short_sum) {
+            const int64_t k = (jx * y.summed + jy) * p.channels + c + i / slices, l = kernels.lanes;
+            winograd.filter(whole ? from : phase_taps, x.r * w, w, w / l, points, w);
+            for (int64_t v = 0; v < w / l; ++v)
+              for (int64_t point = 0; point < layout.points; ++point)
+                std::copy_n(points + point * w + v * l, l,
+                            u + (((v * x.t + point % x.t) * layout.depth + k) * y.t + point / x.t) * l);
+            continue;
+          }
           const int64_t k = ((i % slices * y.summed + jy) * x.summed + jx) * p.channels + c + i / slices;
           winograd.filter(whole ? from : phase_taps, x.r * w, w, w / kernels.lanes, u + k * w, layout.kernel_point(j));
         }
@@ -266,7 +279,8 @@ class Winograd final : public Algorithm {
     // Few threads, or little to do: each for itself. Lines that one core wrote come slowly to another.
     const int64_t kernel_bytes = layout.kernel_elements() * int64_t{sizeof(T)};
     const bool own = layout.threads <= 4 ? kernel_bytes <= (int64_t{16} << 20) : kernel_bytes <= (int64_t{512} << 10);
-    if (o.kernel.data && own) {
+    const bool short_sum = Few::serves(kernels_, winograd_, form_, p);
+    if (o.kernel.data && own && !short_sum) {
       packed = nullptr;
     } else if (o.kernel.data) {
       T* fresh = scratch_of<T>(kernel_slot, p.groups * layout.kernel_elements());
@@ -275,8 +289,17 @@ class Winograd final : public Algorithm {
     }
     std::atomic<bool>* tainted = redo_.marks();
     if (!tainted) return CK_OUT_OF_MEMORY;
-    const Run<T> run{spec_, o, kernels_, winograd_, p, layout, packed, ++calls, tainted};
     std::atomic<bool> failed{false};
+    if (short_sum) {
+      const Few few(kernels_, form_, p, num_threads());
+      const WinogradFewRun<T> run{spec_, o, kernels_, winograd_, p, layout, few, packed, tainted};
+      parallel_for(few.tasks(p), num_threads(), [&](int64_t task, int) {
+        if (!run.task(task)) failed.store(true, std::memory_order_relaxed);
+      });
+      scratch_release(kernel_slot);
+      return failed.load() ? CK_OUT_OF_MEMORY : redo_.run(o, tainted);
+    }
+    const Run<T> run{spec_, o, kernels_, winograd_, p, layout, packed, ++calls, tainted};
     parallel_for(p.groups * layout.tiles.count() * layout.splits, layout.threads, [&](int64_t task, int) {
       if (!run.task(task)) failed.store(true, std::memory_order_relaxed);
     });
@@ -287,6 +310,10 @@ class Winograd final : public Algorithm {
   int64_t workspace() const override {
     const Problem p = problem(canonical_operands(spec_));
     const WinogradLayout<T> layout(kernels_, form_, p, num_threads());
+    if (Few::serves(kernels_, winograd_, form_, p)) {
+      const Few few(kernels_, form_, p, num_threads());
+      return std::min<int64_t>(num_threads(), few.tasks(p)) * few.bytes(form_, p, layout.panels.width(0));
+    }
     const int64_t tasks = p.groups * layout.tiles.count() * layout.splits;
     return std::min<int64_t>(layout.threads, tasks) * layout.bytes(p);
   }
@@ -307,6 +334,8 @@ class Winograd final : public Algorithm {
   }
 
  private:
+  using Few = WinogradFewLayout<T>;
+
   Problem problem(const ck_operands& o) const {
     const Problem p = lower(spec_, o, 0);
     return form_.exchanged ? exchange_axes(p) : p;
