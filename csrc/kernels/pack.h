@@ -195,24 +195,25 @@ struct StoreView {
         for (; j < columns; ++j) scalar(i, j);
     }
   }
-  // Contiguous along i.
+  // Contiguous along i: a vector of columns at a time, so that no more than that many streams are written at once.
   void along_rows() const {
-    int64_t i = 0;
-    for (int64_t next; i + w <= rows; i = next) {
-      int64_t j = 0;
-      for (; j + w <= columns; j += w) square(i, j);
-      if (j < columns && columns > w && apart)
-        square(i, columns - w);
-      else
-        rest_of_columns<w / 2>(i, j);
-      next = i + w;
-      if (next < rows && next + w > rows && apart) next = rows - w;
-    }
     int64_t j = 0;
-    if (i < rows)
-      for (; j + w <= columns; j += w) rest_of_rows<w / 2>(i, j);
-    for (; j < columns; ++j)
-      for (int64_t l = i; l < rows; ++l) scalar(l, j);
+    for (int64_t next_j; j + w <= columns; j = next_j) {
+      int64_t i = 0;
+      for (int64_t next; i + w <= rows; i = next) {
+        square(i, j);
+        next = i + w;
+        if (next < rows && next + w > rows && apart) next = rows - w;
+      }
+      if (i < rows) rest_of_rows<w / 2>(i, j);
+      next_j = j + w;
+      if (next_j < columns && next_j + w > columns && apart) next_j = columns - w;
+    }
+    if (j == columns) return;
+    int64_t i = 0;
+    for (; i + w <= rows; i += w) rest_of_columns<w / 2>(i, j);
+    for (; i < rows; ++i)
+      for (int64_t l = j; l < columns; ++l) scalar(i, l);
   }
 };
 

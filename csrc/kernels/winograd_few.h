@@ -82,7 +82,7 @@ void few_tiles(const WinogradFew<T>& job, int64_t vector, int64_t tile, Vector<T
     }
   }
   const Vector<T> zero{}, lo = splat<T>(job.lo), hi = splat<T>(job.hi);
-  Vector<T> bias[NV], taint = *nothing;
+  Vector<T> bias[NV], taint[NV][mx] = {};  // of several chains, not to wait for one
   CK_UNROLL
   for (int v = 0; v < NV; ++v) bias[v] = job.bias ? load<T>(job.bias + (vector + v) * w) : zero;
   for (int n = 0; n < NT && tile + n < job.tiles; ++n) {
@@ -99,7 +99,7 @@ void few_tiles(const WinogradFew<T>& job, int64_t vector, int64_t tile, Vector<T
         CK_UNROLL
         for (int j = 0; j < mx; ++j) {
           y[v][j] += bias[v];
-          taint += y[v][j] * zero;
+          taint[v][j] += y[v][j] * zero;
           if (job.clamp) y[v][j] = clamp<T>(y[v][j], lo, hi);
         }
       }
@@ -110,7 +110,9 @@ void few_tiles(const WinogradFew<T>& job, int64_t vector, int64_t tile, Vector<T
       }
     }
   }
-  *nothing = taint;
+  CK_UNROLL
+  for (int v = 0; v < NV; ++v) CK_UNROLL
+  for (int j = 0; j < mx; ++j) *nothing += taint[v][j];
 }
 
 // A line of tiles. Where all of U stays in L1 outputs are done pixel by pixel, two vectors at a time, otherwise vector
