@@ -141,6 +141,12 @@ class Winograd(Algorithm):
         seconds += moves / machine.l3_rate
         return shared(max(seconds, moved(spec, machine)), machine, threads) + machine.call + 2 * machine.fork
 
+    def few(self, spec: Spec, x: TileAxis, slices: int, channels: int, lanes: int) -> bool:
+        """Whether sums are short, so that they stay in registers: csrc/algo/winograd_few.h."""
+        square = len(spec.kernel) > 1 and min(spec.kernel[-2:]) > 1
+        fits = square and slices == 1 and max(spec.dilation[-2:]) == 1 and channels < lanes
+        return fits and (x.outputs, x.phase_taps) in {(4, 3), (3, 4)} and x.summed**2 * channels <= 48
+
     def cost(self, spec: Spec, machine: Machine, *, planned: bool, threads: int) -> float:
         if spec.direction == "grad_weight":
             return self.weight_cost(spec, machine, threads)
@@ -150,21 +156,30 @@ class Winograd(Algorithm):
         slices, y, x, exchanged = axes
         forward = spec.direction == "forward"
         read, written = (spec.ci, spec.co) if forward else (spec.co, spec.ci)
-        target = spec.output if forward else spec.input
+        source, target = (spec.input, spec.output) if forward else (spec.output, spec.input)
         channels, columns, groups = read // spec.groups, written // spec.groups, spec.groups
         lanes, clock = machine.vector(spec.dtype), machine.clock()
         points, phases = y.points * x.points, y.summed * x.summed
         tiles = spec.n * (target[0] if len(target) == 3 else 1) * y.tiles * x.tiles
         depth = slices * phases * channels
 
+        kernel = points * groups * depth * columns * DTYPES[spec.dtype]
         efficiency = machine.efficiency * lane_use(columns, lanes) * depth / (depth + 12)
+        # Where few channels are summed, sums stay in registers and the input's transform has tiles in its lanes.
+        few = self.few(spec, x, slices, channels, lanes)
+        if few:
+            share = 0.8 if kernel <= machine.l1 else 0.67 if kernel <= machine.l2 / 2 else 0.5
+            efficiency = share * lane_use(columns, lanes)
         flops = 2 * y.products * x.products * slices * tiles * groups * channels * columns
         # Planes of taps along z share their transforms but for those at a block's ends.
-        vectors = groups * (-(-channels // lanes) * phases * (1.5 if slices > 1 else 1) + -(-columns // lanes))
+        inputs = channels / lanes if few else -(-channels // lanes)
+        vectors = groups * (inputs * phases * (1.5 if slices > 1 else 1) + -(-columns // lanes))
         transforms = machine.transform_cycles * points * tiles * vectors / clock
         seconds = flops / (machine.peak(spec.dtype) * max(efficiency, 1e-3)) + transforms
         padded = groups * lanes * -(-channels // lanes)
-        if not spec.channels_last or padded != read:  # patches are staged, exchanged axes element by element
+        if few:
+            seconds += 5 * spec.n * read * math.prod(source) * machine.shuffle_cycles / clock
+        elif not spec.channels_last or padded != read:  # patches are staged, exchanged axes element by element
             staged = tiles * padded * points * phases * (8 if exchanged and not spec.channels_last else 1)
             seconds += staged * machine.shuffle_cycles / clock
         # Phases of a dilation lie apart along a line of NCHW, and are stored element by element.
@@ -172,8 +187,7 @@ class Winograd(Algorithm):
         seconds += scattered * shuffled(spec, machine, tiles * written * y.outputs * x.outputs)
         # A transformed kernel beyond L2 streams past every block of some fifty tiles; three quarters of that hide
         # behind the products if there are enough of them.
-        kernel = points * groups * depth * columns * DTYPES[spec.dtype]
-        if kernel > machine.l2 / 2:
+        if kernel > machine.l2 / 2 and not few:
             stream = max(1.0, tiles / 56) * kernel / machine.rate(2 * kernel)
             seconds = max(seconds + 0.25 * stream, stream)
         seconds = shared(max(seconds, moved(spec, machine)), machine, threads)

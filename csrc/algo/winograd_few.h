@@ -12,40 +12,56 @@ namespace convkern {
 
 template <class T>
 struct WinogradFewLayout {
-  int64_t lines, blocks;  // of tiles of a task; tasks of a sample and group
-  int64_t pitch;          // of a line of tiles: whole vectors
+  int64_t blocks, parts;   // what the lines of tiles of a sample, and the tiles of a line, are cut into
+  int64_t lines, columns;  // the most of a block
+  int64_t pitch;           // of a line of tiles: whole vectors
   int64_t depth, far_depth;
   int lanes;
 
   WinogradFewLayout(const Kernels<T>& kernels, const Form& f, const Problem& p, int threads)
-      : pitch(round_up(f.x.tiles, kernels.lanes)), depth(f.phases() * p.channels), far_depth(0), lanes(kernels.lanes) {
+      : depth(f.phases() * p.channels), far_depth(0), lanes(kernels.lanes) {
     for (int64_t jx = 0; jx < f.x.summed; ++jx)
       if (f.x.taps_of_phase(jx, p.axis[2].taps) == f.x.r) far_depth += f.y.summed * p.channels;
+    parts = ceil_div(f.x.tiles, 64);
+    columns = ceil_div(f.x.tiles, parts);
+    pitch = round_up(columns, lanes);
     // Every line of tiles stages t - m lines of pixels that the one before it had, too.
-    const int64_t most = std::clamp<int64_t>(ceil_div(f.y.tiles * p.batch * p.groups, 4 * threads), 1, 8);
-    blocks = ceil_div(f.y.tiles, most);
+    const int64_t samples = p.batch * p.groups * p.axis[0].out, wanted = ceil_div(4 * threads, samples * parts);
+    const int64_t most = cpu_info().l2 / 4;
+    for (lines = std::min<int64_t>(f.y.tiles, 8); lines > 1; --lines)
+      if (ceil_div(f.y.tiles, lines) >= wanted && staged(f, p).elements * int64_t{sizeof(T)} <= most) break;
+    blocks = ceil_div(f.y.tiles, lines);
+    // An even share for every thread.
+    for (int64_t n = blocks; n < blocks + threads && n <= f.y.tiles; ++n)
+      if (samples * parts * n % threads == 0) {
+        blocks = n;
+        break;
+      }
     lines = ceil_div(f.y.tiles, blocks);
   }
 
   // Whether this way serves a problem, and is the faster one: as far as the problem alone tells.
   static bool serves(const Kernels<T>& kernels, const WinogradKernels<T>& winograd, const Form& f, const Problem& p) {
     return winograd.few && f.slices == 1 && f.y.spread == 1 && f.x.spread == 1 && p.channels < kernels.lanes &&
-           f.phases() * p.channels <= 48 && f.x.tiles <= 4096;
+           f.phases() * p.channels <= 48;
   }
-  Box box(const Form& f, const Problem& p, int64_t b, int64_t line, int64_t count) const {
+  // The pixels of `count` lines of `width` tiles.
+  Box box(const Form& f, const Problem& p, int64_t line, int64_t count, int64_t tile, int64_t width) const {
     const int64_t y = f.y.m * p.axis[1].stride, x = f.x.m * p.axis[2].stride;
-    return {b,
+    return {0,
             1,
             0,
             p.channels,
-            {-p.axis[0].pad, line * y - p.axis[1].pad, -p.axis[2].pad},
-            {1, (count - 1) * y + f.y.t * f.y.summed, (f.x.tiles - 1) * x + f.x.t * f.x.summed}};
+            {-p.axis[0].pad, line * y - p.axis[1].pad, tile * x - p.axis[2].pad},
+            {1, (count - 1) * y + f.y.t * f.y.summed, (width - 1) * x + f.x.t * f.x.summed}};
   }
   StagedLayout staged(const Form& f, const Problem& p) const {
-    return staged_layout(StagedLayout::x, box(f, p, 0, 0, lines), f.x.m * p.axis[2].stride, 2 * lanes, sizeof(T));
+    return staged_layout(StagedLayout::x, box(f, p, 0, lines, 0, columns), f.x.m * p.axis[2].stride, 2 * lanes,
+                         sizeof(T));
   }
-  int64_t output_elements(const Form& f, int64_t width) const { return f.y.m * f.x.m * f.x.tiles * width; }
-  int64_t tasks(const Problem& p) const { return p.groups * p.batch * p.axis[0].out * blocks; }
+  int64_t output_elements(const Form& f, int64_t width) const { return f.y.m * f.x.m * columns * width; }
+  int64_t group(const Problem& p, int64_t task) const { return task * p.groups / tasks(p); }
+  int64_t tasks(const Problem& p) const { return p.groups * p.batch * p.axis[0].out * blocks * parts; }
   int64_t bytes(const Form& f, const Problem& p, int64_t width) const {
     return (staged(f, p).elements + f.points() * depth * pitch + output_elements(f, width)) * int64_t{sizeof(T)} +
            2 * depth * int64_t{sizeof(Tap)};
@@ -64,27 +80,32 @@ struct WinogradFewRun {
   const Problem& p;
   const WinogradLayout<T>& layout;  // of the transformed kernel
   const WinogradFewLayout<T>& few;
-  const T* kernel;
   std::atomic<bool>* tainted;  // per sample: a NaN or an infinity appeared
 
-  bool task(int64_t index) const {
+  // kernel: transformed, of the task's group.
+  bool task(int64_t index, const T* kernel) const {
     const Form& f = layout.form;
-    const int64_t line = index % few.blocks, z = index / few.blocks % p.axis[0].out;
-    const int64_t b = index / (few.blocks * p.axis[0].out) % p.batch;
-    const int64_t g = index / (few.blocks * p.axis[0].out * p.batch);
-    const int64_t begin = line * f.y.tiles / few.blocks, end = (line + 1) * f.y.tiles / few.blocks;
+    const auto next = [&](int64_t count) {
+      const int64_t i = index % count;
+      index /= count;
+      return i;
+    };
+    const int64_t part = next(few.parts), line = next(few.blocks), z = next(p.axis[0].out), b = next(p.batch);
+    const int64_t g = index, begin = line * f.y.tiles / few.blocks, end = (line + 1) * f.y.tiles / few.blocks;
+    const int64_t tile = part * f.x.tiles / few.parts, tiles = (part + 1) * f.x.tiles / few.parts - tile;
     const StagedLayout to = few.staged(f, p);
     T* staged = scratch_of<T>(staged_slot, to.elements);
     T* input = scratch_of<T>(input_slot, f.points() * few.depth * few.pitch);
     T* output = scratch_of<T>(output_slot, few.output_elements(f, layout.panels.width(0)));
     if (!staged || !input || !output) return false;
-    Box box = few.box(f, p, b, begin, end - begin);
+    Box box = few.box(f, p, begin, end - begin, tile, tiles);
+    box.b0 = b;
     box.start[0] += z * p.axis[0].stride;
     stage(p, static_cast<const T*>(operands.image.data) + p.image.offset + g * p.image.group, box, to, staged);
     for (int64_t i = begin; i < end; ++i) {
       transform(staged + (i - begin) * f.y.m * p.axis[1].stride * to.axis_pitch[1], to, input);
       for (int64_t j = 0; j < layout.panels.panels; ++j)
-        if (!outputs(Block{{b, z, i * f.y.m, 0}, {1, 1, f.y.m, p.axis[2].out}}, g, j, input, output))
+        if (!outputs(Block{{b, z, i * f.y.m, tile * f.x.m}, {1, 1, f.y.m, tiles}}, g, j, kernel, input, output))
           tainted[b].store(true, std::memory_order_relaxed);
     }
     return true;
@@ -103,11 +124,12 @@ struct WinogradFewRun {
     }
   }
 
-  // The outputs of a line of tiles and panel j. at: that line's outputs, some of which there may not be.
-  bool outputs(Block at, int64_t g, int64_t j, const T* input, T* output) const {
+  // The outputs of a line of tiles and panel j. at: where they begin; lines of outputs, tiles of them.
+  bool outputs(Block at, int64_t g, int64_t j, const T* kernel, const T* input, T* output) const {
     const Form& f = layout.form;
     const Panels<T>& panels = layout.panels;
-    const int64_t w = panels.width(j), used = panels.used(j), columns = p.axis[2].out;
+    const int64_t w = panels.width(j), used = panels.used(j), tiles = at.extent[3];
+    const int64_t columns = std::min(tiles * f.x.m, p.axis[2].out - at.start[3]);
     T bias[max_panel_lanes];
     const T* given = p.bias_per_output ? static_cast<const T*>(operands.bias) : nullptr;
     for (int64_t l = 0; l < w; ++l) bias[l] = given && l < used ? given[g * p.outputs + panels.start(j) + l] : T(0);
@@ -120,9 +142,9 @@ struct WinogradFewRun {
     const bool plain = p.result.output == 1 && used == w && !residual;
     WinogradFew<T> job = {};
     job.v = input, job.pitch = few.pitch;
-    job.u = kernel + g * layout.kernel_elements() + layout.kernel_start(j);
+    job.u = kernel + layout.kernel_start(j);
     job.depth = few.depth, job.far_depth = few.far_depth;
-    job.tiles = f.x.tiles, job.vectors = w / few.lanes;
+    job.tiles = tiles, job.vectors = w / few.lanes;
     job.bias = given ? bias : nullptr;
     job.clamp = plain && spec.clamp;
     job.lo = static_cast<T>(spec.lo), job.hi = static_cast<T>(spec.hi);
@@ -131,8 +153,12 @@ struct WinogradFewRun {
     job.column = plain ? p.result.axis[2] : w;
     job.rows = std::min(f.y.m, p.axis[1].out - at.start[2]), job.columns = columns;
     const bool finite = winograd.few(job);
-    for (int64_t i = 0; !plain && i < job.rows; ++i, ++at.start[2])
-      kernels.store(output + i * job.row, w, columns, used, view(result, p.result), view(residual, p.residual),
+    // Whole lines that follow one another in the result are one.
+    const auto follow = [&](const Problem::Result& r) { return r.axis[1] == columns * r.axis[2]; };
+    const bool whole = follow(p.result) && (!residual || follow(p.residual));
+    const int64_t once = whole ? job.rows : 1;
+    for (int64_t i = 0; !plain && i < job.rows; i += once, at.start[2] += once)
+      kernels.store(output + i * job.row, w, once * columns, used, view(result, p.result), view(residual, p.residual),
                     spec.clamp != 0, job.lo, job.hi);
     return finite;
   }

@@ -1,6 +1,6 @@
 // Winograd for a short sum (few channels): transform points of some tiles and vectors of outputs are summed in
 // registers and transformed back from there, instead of going through memory between three steps.
-//   half[i][j] = sum_r A^T[i][r] (sum_k V[j][k][r][tile] U[vector][j][k][r])      Y = half A
+//   half[i][j] = sum_r A^T[i][r] (sum_k V[j][k][r][tile] U[vector][k][j][r])      Y = half A
 // Tiles lie side by side in V, so that the input transform has tiles in its lanes. Knows neither image nor borders.
 #pragma once
 
@@ -41,18 +41,19 @@ template <class T, class Y, class X, int NV, int NT>
 void few_tiles(const WinogradFew<T>& job, int64_t vector, int64_t tile, Vector<T>* nothing) {
   constexpr int ty = Y::t, tx = X::t, my = Y::m, mx = X::m, w = lanes<T>;
   Vector<T> half[NT][NV][my][tx];
-  const ptrdiff_t pitch = job.pitch, column = job.depth * ty;
-  const T *a = job.v + tile, *b = job.u + vector * tx * column * w;
+  const ptrdiff_t pitch = job.pitch, next = job.depth * tx * ty * w;
+  const T *a = job.v + tile, *b = job.u + vector * next;
   CK_NO_UNROLL
-  for (int j = 0; j < tx; ++j, a += column * pitch, b += column * w) {
+  for (int j = 0; j < tx; ++j, a += job.depth * ty * pitch, b += ty * w) {
     Vector<T> acc[ty][NT][NV];
     CK_UNROLL
     for (int i = 0; i < ty; ++i) CK_UNROLL
     for (int n = 0; n < NT; ++n) CK_UNROLL
     for (int v = 0; v < NV; ++v) acc[i][n][v] = Vector<T>{};
-    const T *x = a, *y = b, *y1 = b + tx * column * w;
+    const T *x = a, *y = b, *y1 = b + next;
     CK_NO_UNROLL
-    for (int64_t k = j + 1 < tx ? job.depth : job.far_depth; k > 0; --k, x += ty * pitch, y += ty * w, y1 += ty * w) {
+    for (int64_t k = j + 1 < tx ? job.depth : job.far_depth; k > 0;
+         --k, x += ty * pitch, y += tx * ty * w, y1 += tx * ty * w) {
       CK_UNROLL
       for (int i = 0; i < ty; ++i) {
         Vector<T> u[NV];
