@@ -22,7 +22,7 @@ namespace {
 enum Slot { patch_slot, table_slot, input_slot, sums_slot, taps_slot, kernel_slot };
 
 // U[p][k][o] of one panel of a group: packed as rows (c, tap), some channels at a time, and transformed phase by phase.
-// Where the sum is short, U[vector][k][j][i][lane] of the points p = (i, j), k = (jx, jy, c).
+// Where the sum is short, U[vector][j][k][i][lane] of the points p = (i, j), k = (jx, jy, c).
 template <class T>
 bool transform_panel(const Kernels<T>& kernels, const WinogradKernels<T>& winograd, const Problem& p, const T* kernel,
                      const WinogradLayout<T>& layout, int64_t j, T* u) {
@@ -32,9 +32,10 @@ bool transform_panel(const Kernels<T>& kernels, const WinogradKernels<T>& winogr
   const int64_t most = std::max<int64_t>(1, 144 / p.taps());  // channels at a time
   const bool whole = layout.form.phases() == 1;
   const bool short_sum = WinogradFewLayout<T>::serves(kernels, winograd, layout.form, p);
-  T* taps = scratch_of<T>(taps_slot, (most * p.taps() + (whole ? 0 : y.r * x.r)) * w);
+  T* taps = scratch_of<T>(taps_slot, (most * p.taps() + (whole ? 0 : y.r * x.r) + layout.points) * w);
   if (!taps) return false;
-  T* phase_taps = taps + most * p.taps() * w;
+  T* points = taps + most * p.taps() * w;
+  T* phase_taps = points + layout.points * w;
   Chunk chunk = Chunking(p, INT64_MAX)[0];
   for (int64_t c = 0; c < p.channels; c += most) {
     const int64_t n = std::min(most, p.channels - c);
@@ -56,10 +57,12 @@ bool transform_panel(const Kernels<T>& kernels, const WinogradKernels<T>& winogr
             }
           if (short_sum) {
             // Exchanged, the kernel gives points in the order (j, i).
-            const int64_t k = (jx * y.summed + jy) * p.channels + c + i / slices, l = kernels.lanes;
-            for (int64_t v = 0; v < w / l; ++v)
-              winograd.filter((whole ? from : phase_taps) + v * l, w, x.r * w, 1,
-                              u + (v * layout.depth + k) * layout.points * l, l);
+            const int64_t k = (jx * y.summed + jy) * p.channels + c + i / slices, l = kernels.lanes, run = y.t * l;
+            for (int64_t v = 0; v < w / l; ++v) {
+              winograd.filter((whole ? from : phase_taps) + v * l, w, x.r * w, 1, points, l);
+              for (int64_t column = 0; column < x.t; ++column)
+                std::copy_n(points + column * run, run, u + ((v * x.t + column) * layout.depth + k) * run);
+            }
             continue;
           }
           const int64_t k = ((i % slices * y.summed + jy) * x.summed + jx) * p.channels + c + i / slices;

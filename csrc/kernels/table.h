@@ -54,7 +54,7 @@ struct MatrixView {
 // A line of Winograd tiles whose sums are short; see kernels/winograd_few.h. Strides in elements.
 template <class T>
 struct WinogradFew {
-  const T *v, *u;            // V[j][k][i][tile] and U[vector][k][j][i][lane] of the points (i, j)
+  const T *v, *u;            // V[j][k][i][tile] and U[vector][j][k][i][lane] of the points (i, j)
   ptrdiff_t pitch;           // between V's lines of tiles
   int64_t depth, far_depth;  // k; those that count at infinity along x
   int64_t tiles, vectors;

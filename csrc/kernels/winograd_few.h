@@ -1,6 +1,6 @@
 // Winograd for a short sum (few channels): transform points of some tiles and vectors of outputs are summed in
 // registers and transformed back from there, instead of going through memory between three steps.
-//   half[i][j] = sum_r A^T[i][r] (sum_k V[j][k][r][tile] U[vector][k][j][r])      Y = half A
+//   half[i][j] = sum_r A^T[i][r] (sum_k V[j][k][r][tile] U[vector][j][k][r])      Y = half A
 // Tiles lie side by side in V, so that the input transform has tiles in its lanes. Knows neither image nor borders.
 #pragma once
 
@@ -44,7 +44,7 @@ void few_tiles(const WinogradFew<T>& job, int64_t vector, int64_t tile, Vector<T
   const ptrdiff_t pitch = job.pitch, next = job.depth * tx * ty * w;
   const T *a = job.v + tile, *b = job.u + vector * next;
   CK_NO_UNROLL
-  for (int j = 0; j < tx; ++j, a += job.depth * ty * pitch, b += ty * w) {
+  for (int j = 0; j < tx; ++j, a += job.depth * ty * pitch, b += job.depth * ty * w) {
     Vector<T> acc[ty][NT][NV];
     CK_UNROLL
     for (int i = 0; i < ty; ++i) CK_UNROLL
@@ -52,8 +52,7 @@ void few_tiles(const WinogradFew<T>& job, int64_t vector, int64_t tile, Vector<T
     for (int v = 0; v < NV; ++v) acc[i][n][v] = Vector<T>{};
     const T *x = a, *y = b, *y1 = b + next;
     CK_NO_UNROLL
-    for (int64_t k = j + 1 < tx ? job.depth : job.far_depth; k > 0;
-         --k, x += ty * pitch, y += tx * ty * w, y1 += tx * ty * w) {
+    for (int64_t k = j + 1 < tx ? job.depth : job.far_depth; k > 0; --k, x += ty * pitch, y += ty * w, y1 += ty * w) {
       CK_UNROLL
       for (int i = 0; i < ty; ++i) {
         Vector<T> u[NV];
