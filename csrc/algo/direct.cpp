@@ -27,6 +27,9 @@ MatrixView<T> at(T* data, const Problem::Result& view, int64_t g, const Block& b
   return {data + first_output(view, g, block) + output * view.output, row, column};
 }
 
+// Whether tiles of nearly equal height on a line of `count` outputs are about as tall as they can be.
+bool fills_tiles(int64_t count, int64_t rows) { return 4 * count >= 3 * rows * ceil_div(count, rows); }
+
 // One call on one problem: everything the tasks share.
 template <class T>
 struct Run {
@@ -79,7 +82,10 @@ bool Run<T>::view(int64_t g, const Block& block, const Chunk& chunk, ImageView<T
                                             blocking.panels.main->vectors * kernels.lanes, sizeof(T));
   T* staged = scratch_of<T>(stage_slot, layout.elements);
   if (!staged) return false;
-  stage(p, image(g), box, layout, staged);
+  if (on_pixels && split == 1 && p.image.channel == 1 && p.image.axis[2] > 1)
+    stage_lines(kernels, p, image(g), box, layout, staged);
+  else
+    stage(p, image(g), box, layout, staged);
   *out = ImageView<T>(p, staged, layout);
   return true;
 }
@@ -125,9 +131,11 @@ bool Run<T>::outputs_on_lanes(int64_t g, const Block& block, const Block& region
         panel = fresh;
       }
       const MatrixView<T> out = at(result(), p.result, g, block, panels.start(j), pixel, p.result.output);
-      const bool in_result = contiguous && used == w;
+      const TileShape<T>& shape = panels.shape(j);
+      const bool by_line = p.result.output == 1 && !even && used == w && fills_tiles(block.extent[3], shape.rows);
+      const bool in_result = by_line || (contiguous && used == w);
       T* c = in_result ? out.data : sums + (chunks > 1 ? (j - panel_begin) * rows * width : 0);
-      const int64_t ldc = in_result ? pixel : w;
+      const int64_t ldc = by_line ? p.result.axis[2] : in_result ? pixel : w;
       const bool plain = in_result && !residual();
 
       T padded_bias[max_panel_lanes];
@@ -143,7 +151,15 @@ bool Run<T>::outputs_on_lanes(int64_t g, const Block& block, const Block& region
       job.start = i > 0 ? Start::load : start_bias ? Start::lane_bias : Start::zero;
       job.clamp = spec.clamp && last && plain;
       job.lo = static_cast<T>(spec.lo), job.hi = static_cast<T>(spec.hi);
-      multiply_panel(panels.shape(j), job, row, rows, reinterpret_cast<const char*>(panel), c, start_bias);
+      const char* const columns = reinterpret_cast<const char*>(panel);
+      if (by_line) {
+        const int64_t x = block.extent[3];
+        for (int64_t line = 0; line < block.lines(); ++line)
+          multiply_panel(shape, job, row + line * x, x, columns,
+                         result() + first_output(p.result, g, line_of(block, line)) + panels.start(j), start_bias);
+      } else {
+        multiply_panel(shape, job, row, rows, columns, c, start_bias);
+      }
       if (!last || plain) continue;
 
       // Everything else goes through a store: line by line where the block's outputs have no one stride.
@@ -155,8 +171,8 @@ bool Run<T>::outputs_on_lanes(int64_t g, const Block& block, const Block& region
       }
       for (int64_t line = 0; line < block.lines(); ++line) {
         const Block one = line_of(block, line);
-        finish(c + line * block.extent[3] * ldc, ldc, block.extent[3], used,
-               at(result(), p.result, g, one, panels.start(j), p.result.axis[2], p.result.output),
+        const MatrixView<T> there = at(result(), p.result, g, one, panels.start(j), p.result.axis[2], p.result.output);
+        finish(by_line ? there.data : c + line * block.extent[3] * ldc, ldc, block.extent[3], used, there,
                at(residual(), p.residual, g, one, panels.start(j), p.residual.axis[2], p.residual.output));
       }
     }

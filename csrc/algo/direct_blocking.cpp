@@ -12,7 +12,7 @@ namespace {
 template <class T>
 double panel_cycles(const TileShape<T>& shape, double count, double depth, double vector_loads) {
   const double tiles = std::max(1.0, std::ceil(count / shape.rows)), rows = count / tiles;
-  return tiles * (depth * step_cycles(rows, shape.vectors, vector_loads) + 20 + rows * shape.vectors);
+  return tiles * (depth * step_cycles(rows, shape.vectors, vector_loads) + 40 + rows * shape.vectors);
 }
 
 template <class T>
@@ -27,6 +27,15 @@ double panels_cycles(const Kernels<T>& kernels, const TileShape<T>& shape, int64
 
 // Cycles an element: lines gathered from channels-last pixels, lines split by a stride, sums transposed.
 constexpr double gathered_element = 4, split_element = 0.7, transposed_element = 0.3;
+constexpr double partial_vector = 5;  // cycles to store one that has lanes to spare
+
+// The same for pixels of `count` channels, of those that lie `pitch` apart, turned into lines or back through shuffles:
+// squares of a vector's lanes, or powers of two.
+double turned_element(int64_t count, ptrdiff_t pitch, int lanes) {
+  if (count >= lanes) return 0.6;
+  const bool dense = pitch == count && (count & (count - 1)) == 0;
+  return dense ? 0.4 : 1.5;
+}
 
 }  // namespace
 
@@ -38,7 +47,9 @@ Orientation choose_orientation(const Kernels<T>& kernels, const Problem& p, bool
   const bool channels_inner = p.image.channel == 1 && p.channels > 1;
   Orientation best = {false, channels_inner, 0, 0};
   for (int i = 0; i < kernels.shapes; ++i) {
-    const double store = p.result.output == 1 ? 0 : results * transposed_element;
+    const double store = p.result.output != 1             ? results * transposed_element
+                         : p.outputs % kernels.lanes != 0 ? images * pixels * partial_vector
+                                                          : 0;
     const double cycles =
         images * pixels / rows * panels_cycles(kernels, kernels.tile[i], p.outputs, rows, depth, false) + store;
     if (i == 0 || cycles <= best.cycles) best = {false, channels_inner, i, cycles};
@@ -48,8 +59,13 @@ Orientation choose_orientation(const Kernels<T>& kernels, const Problem& p, bool
     const int64_t x = p.axis[2].out;
     const double lines = images * pixels / std::max<int64_t>(1, x);
     const double read = images * p.channels * p.axis[0].in * p.axis[1].in * p.axis[2].in;
-    const double gather = read * (p.image.axis[2] != 1 ? gathered_element : p.axis[2].stride > 1 ? split_element : 0);
-    const double store = p.result.axis[2] == 1 ? 0 : results * transposed_element;
+    const bool turned = p.image.channel == 1 && p.axis[2].stride == 1;
+    const double gather = read * (p.image.axis[2] == 1 ? p.axis[2].stride > 1 ? split_element : 0
+                                  : turned             ? turned_element(p.channels, p.image.axis[2], kernels.lanes)
+                                                       : gathered_element);
+    const double store = p.result.axis[2] == 1  ? 0
+                         : p.result.output == 1 ? results * turned_element(p.outputs, p.result.axis[2], kernels.lanes)
+                                                : results * transposed_element;
     const double cycles =
         lines * panels_cycles(kernels, kernels.tile[i], x, static_cast<double>(p.outputs), depth, true) + gather +
         store;

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "algo/redo.h"
+#include "algo/winograd_few.h"
 #include "algo/winograd_form.h"
 #include "algo/winograd_weight.h"
 #include "runtime/arena.h"
@@ -21,6 +22,7 @@ namespace {
 enum Slot { patch_slot, table_slot, input_slot, sums_slot, taps_slot, kernel_slot };
 
 // U[p][k][o] of one panel of a group: packed as rows (c, tap), some channels at a time, and transformed phase by phase.
+// Where the sum is short, U[vector][j][k][i][lane] of the points p = (i, j), k = (jx, jy, c).
 template <class T>
 bool transform_panel(const Kernels<T>& kernels, const WinogradKernels<T>& winograd, const Problem& p, const T* kernel,
                      const WinogradLayout<T>& layout, int64_t j, T* u) {
@@ -29,9 +31,11 @@ bool transform_panel(const Kernels<T>& kernels, const WinogradKernels<T>& winogr
   const int64_t w = panels.width(j), ky = p.axis[1].taps, kx = p.axis[2].taps, slices = layout.form.slices;
   const int64_t most = std::max<int64_t>(1, 144 / p.taps());  // channels at a time
   const bool whole = layout.form.phases() == 1;
-  T* taps = scratch_of<T>(taps_slot, (most * p.taps() + (whole ? 0 : y.r * x.r)) * w);
+  const bool short_sum = WinogradFewLayout<T>::serves(kernels, winograd, layout.form, p);
+  T* taps = scratch_of<T>(taps_slot, (most * p.taps() + (whole ? 0 : y.r * x.r) + layout.points) * w);
   if (!taps) return false;
-  T* phase_taps = taps + most * p.taps() * w;
+  T* points = taps + most * p.taps() * w;
+  T* phase_taps = points + layout.points * w;
   Chunk chunk = Chunking(p, INT64_MAX)[0];
   for (int64_t c = 0; c < p.channels; c += most) {
     const int64_t n = std::min(most, p.channels - c);
@@ -51,6 +55,16 @@ bool transform_panel(const Kernels<T>& kernels, const WinogradKernels<T>& winogr
               else
                 std::fill_n(to, w, T(0));
             }
+          if (short_sum) {
+            // Exchanged, the kernel gives points in the order (j, i).
+            const int64_t k = (jx * y.summed + jy) * p.channels + c + i / slices, l = kernels.lanes, run = y.t * l;
+            for (int64_t v = 0; v < w / l; ++v) {
+              winograd.filter((whole ? from : phase_taps) + v * l, w, x.r * w, 1, points, l);
+              for (int64_t column = 0; column < x.t; ++column)
+                std::copy_n(points + column * run, run, u + ((v * x.t + column) * layout.depth + k) * run);
+            }
+            continue;
+          }
           const int64_t k = ((i % slices * y.summed + jy) * x.summed + jx) * p.channels + c + i / slices;
           winograd.filter(whole ? from : phase_taps, x.r * w, w, w / kernels.lanes, u + k * w, layout.kernel_point(j));
         }
@@ -65,6 +79,23 @@ struct OwnKernel {
 };
 thread_local OwnKernel own_kernel = {0, 0, 0};
 std::atomic<uint64_t> calls{0};
+
+// The panels of one of `splits` parts in this thread's own memory: sharing them would cost more than doing them again.
+template <class T>
+const T* transform_own(const Kernels<T>& kernels, const WinogradKernels<T>& winograd, const Problem& p,
+                       const ck_operands& operands, const WinogradLayout<T>& layout, uint64_t call, int64_t g,
+                       int64_t split, int64_t splits) {
+  T* own = scratch_of<T>(kernel_slot, layout.kernel_elements());
+  if (!own) return nullptr;
+  OwnKernel& done = own_kernel;
+  if (done.call == call && done.group == g && done.split == split) return own;
+  const T* kernel = static_cast<const T*>(operands.kernel.data) + p.kernel.offset + g * p.kernel.group;
+  const int64_t panels = layout.panels.panels;
+  for (int64_t j = split * panels / splits; j < (split + 1) * panels / splits; ++j)
+    if (!transform_panel(kernels, winograd, p, kernel, layout, j, own + layout.kernel_start(j))) return nullptr;
+  done = {call, g, split};
+  return own;
+}
 
 // One call on one problem: everything the tasks share.
 template <class T>
@@ -92,7 +123,9 @@ struct Run {
     if (!patch || !input || !sums || !table) return false;
     T* output = sums + layout.points * layout.sums_point();
 
-    const T* group_kernel = packed ? packed + g * layout.kernel_elements() : transform_own(g, split);
+    const T* group_kernel = packed
+                                ? packed + g * layout.kernel_elements()
+                                : transform_own(kernels, winograd, p, operands, layout, call, g, split, layout.splits);
     if (!group_kernel) return false;
     // V[point][phase][sample][plane][tile][channel]
     const int64_t plane = block.extent[2] * columns * cp, sample = (block.extent[1] + layout.form.slices - 1) * plane;
@@ -146,20 +179,6 @@ struct Run {
             *to++ = {(a + c) * ptrdiff_t{sizeof(T)}, (k + c) * w * ptrdiff_t{sizeof(T)}};
         }
     return to - begin;
-  }
-
-  // The panels of a split in this thread's own memory: sharing them would cost more than doing them again.
-  const T* transform_own(int64_t g, int64_t split) const {
-    T* own = scratch_of<T>(kernel_slot, layout.kernel_elements());
-    if (!own) return nullptr;
-    OwnKernel& done = own_kernel;
-    if (done.call == call && done.group == g && done.split == split) return own;
-    const T* kernel = static_cast<const T*>(operands.kernel.data) + p.kernel.offset + g * p.kernel.group;
-    const int64_t panels = layout.panels.panels;
-    for (int64_t j = split * panels / layout.splits; j < (split + 1) * panels / layout.splits; ++j)
-      if (!transform_panel(kernels, winograd, p, kernel, layout, j, own + layout.kernel_start(j))) return nullptr;
-    done = {call, g, split};
-    return own;
   }
 
   // Lines start, start + step, ... of a plane, `lines` of them, staged with their channels side by side.
@@ -266,6 +285,7 @@ class Winograd final : public Algorithm {
     // Few threads, or little to do: each for itself. Lines that one core wrote come slowly to another.
     const int64_t kernel_bytes = layout.kernel_elements() * int64_t{sizeof(T)};
     const bool own = layout.threads <= 4 ? kernel_bytes <= (int64_t{16} << 20) : kernel_bytes <= (int64_t{512} << 10);
+    const bool short_sum = Few::serves(kernels_, winograd_, form_, p);
     if (o.kernel.data && own) {
       packed = nullptr;
     } else if (o.kernel.data) {
@@ -275,8 +295,21 @@ class Winograd final : public Algorithm {
     }
     std::atomic<bool>* tainted = redo_.marks();
     if (!tainted) return CK_OUT_OF_MEMORY;
-    const Run<T> run{spec_, o, kernels_, winograd_, p, layout, packed, ++calls, tainted};
     std::atomic<bool> failed{false};
+    if (short_sum) {
+      const Few few(kernels_, form_, p, num_threads());
+      const WinogradFewRun<T> run{spec_, o, kernels_, winograd_, p, layout, few, tainted};
+      const uint64_t call = ++calls;
+      parallel_for(few.tasks(p), num_threads(), [&](int64_t task, int) {
+        const int64_t g = few.group(p, task);
+        const T* kernel = packed ? packed + g * layout.kernel_elements()
+                                 : transform_own(kernels_, winograd_, p, o, layout, call, g, 0, 1);
+        if (!kernel || !run.task(task, kernel)) failed.store(true, std::memory_order_relaxed);
+      });
+      scratch_release(kernel_slot);
+      return failed.load() ? CK_OUT_OF_MEMORY : redo_.run(o, tainted);
+    }
+    const Run<T> run{spec_, o, kernels_, winograd_, p, layout, packed, ++calls, tainted};
     parallel_for(p.groups * layout.tiles.count() * layout.splits, layout.threads, [&](int64_t task, int) {
       if (!run.task(task)) failed.store(true, std::memory_order_relaxed);
     });
@@ -287,6 +320,10 @@ class Winograd final : public Algorithm {
   int64_t workspace() const override {
     const Problem p = problem(canonical_operands(spec_));
     const WinogradLayout<T> layout(kernels_, form_, p, num_threads());
+    if (Few::serves(kernels_, winograd_, form_, p)) {
+      const Few few(kernels_, form_, p, num_threads());
+      return std::min<int64_t>(num_threads(), few.tasks(p)) * few.bytes(form_, p, layout.panels.width(0));
+    }
     const int64_t tasks = p.groups * layout.tiles.count() * layout.splits;
     return std::min<int64_t>(layout.threads, tasks) * layout.bytes(p);
   }
@@ -307,6 +344,8 @@ class Winograd final : public Algorithm {
   }
 
  private:
+  using Few = WinogradFewLayout<T>;
+
   Problem problem(const ck_operands& o) const {
     const Problem p = lower(spec_, o, 0);
     return form_.exchanged ? exchange_axes(p) : p;
@@ -315,7 +354,7 @@ class Winograd final : public Algorithm {
   bool transform_kernel(const Problem& p, const ck_operands& o, const WinogradLayout<T>& layout, T* to) const {
     const int64_t panels = layout.panels.panels;
     std::atomic<bool> failed{false};
-    const int threads = p.groups * p.outputs * p.channels > 4096 ? num_threads() : 1;
+    const int threads = p.groups * p.outputs * layout.depth > 4096 ? num_threads() : 1;
     parallel_for(p.groups * panels, threads, [&](int64_t task, int) {
       const int64_t g = task / panels, j = task % panels;
       const T* kernel = static_cast<const T*>(o.kernel.data) + p.kernel.offset + g * p.kernel.group;

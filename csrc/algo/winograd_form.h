@@ -54,6 +54,7 @@ inline TileAxis tile_axis(const Axis& a, int64_t m) {
   if (a.taps > 1 && a.stride > 1 && a.dilation > 1) return t;
   if (a.taps > 1) t.summed = std::min(a.stride, a.taps), t.spread = std::min(a.dilation, std::max<int64_t>(1, a.out));
   t.r = ceil_div(a.taps, t.summed);
+  if (m == 4 && t.r == 4) t.m = 3;  // six points here, too
   if (a.stride > a.taps && a.taps > 1) t.r = 0;
   t.t = t.m + t.r - 1;
   t.step = a.taps > 1 ? a.stride * a.dilation : 1;

@@ -90,6 +90,29 @@ void stage_channels_last(const Kernels<T>& kernels, const Problem& p, const T* i
     }
 }
 
+// The reverse: a box of a channels-last image with the pixels of a line side by side, in a layout with x innermost.
+template <class T>
+void stage_lines(const Kernels<T>& kernels, const Problem& p, const T* image, const Box& box,
+                 const StagedLayout& layout, T* to) {
+  for (int64_t b = 0; b < box.batch; ++b)
+    for (int64_t z = 0; z < box.count[0]; ++z)
+      for (int64_t y = 0; y < box.count[1]; ++y) {
+        const int64_t iz = pad_index(p.pad_mode, box.start[0] + z, p.axis[0].in);
+        const int64_t iy = pad_index(p.pad_mode, box.start[1] + y, p.axis[1].in);
+        T* line = to + b * layout.batch_pitch + z * layout.axis_pitch[0] + y * layout.axis_pitch[1];
+        const T* from = image + (box.b0 + b) * p.image.batch + box.c0 + iz * p.image.axis[0] + iy * p.image.axis[1];
+        for (int64_t x = 0, run; x < box.count[2]; x += run) {
+          const int64_t at = box.start[2] + x, ix = pad_index(p.pad_mode, at, p.axis[2].in);
+          run = at >= 0 && at < p.axis[2].in ? std::min(box.count[2] - x, p.axis[2].in - at) : 1;
+          if (iz < 0 || iy < 0 || ix < 0)
+            for (int64_t c = 0; c < box.channels; ++c) std::fill_n(line + c * layout.channel_pitch + x, run, T(0));
+          else
+            kernels.store(from + ix * p.image.axis[2], p.image.axis[2], run, box.channels,
+                          {line + x, 1, layout.channel_pitch}, {nullptr, 0, 0}, false, T(0), T(0));
+        }
+      }
+}
+
 // f(k, pointer, run, step): the kernel's elements for the chunk's k, as few evenly spaced runs as its strides allow.
 template <class T, class F>
 void kernel_runs(const Problem& p, const T* kernel, const Chunk& chunk, F&& f) {

@@ -9,6 +9,7 @@
 #include "kernels/tile.h"
 #include "kernels/update.h"
 #include "kernels/winograd.h"
+#include "kernels/winograd_few.h"
 
 #define CK_STRING2(x) #x
 #define CK_STRING(x) CK_STRING2(x)
@@ -38,6 +39,10 @@ constexpr Kernels<T> make_kernels() {
   };
   static_assert(sizeof winograd == sizeof table.winograd);
   for (int i = 0; i < winograd_forms; ++i) table.winograd[i] = winograd[i];
+  table.winograd[1].few_input = few_input<T, Toom<4, 3>, Toom<4, 3>>;
+  table.winograd[1].few = few_line<T, Toom<4, 3>, Toom<4, 3>>;
+  table.winograd[7].few_input = few_input<T, Toom<3, 4>, Toom<3, 4>>;
+  table.winograd[7].few = few_line<T, Toom<3, 4>, Toom<3, 4>>;
   table.depthwise = depthwise<T>;
   table.depthwise_weight = depthwise_weight<T>;
   table.fft = fft_kernels<T>();

@@ -58,55 +58,177 @@ void pack(MatrixView<const T> source, int64_t rows, int64_t columns, T* panel, i
   }
 }
 
+// log2(turns) rounds of perfect shuffles over N vectors as one sequence: each turns the bits of an element's index left
+// by one. So `lanes` turns make columns of `lanes` rows of N elements, and N turns make rows of N columns again.
+template <class T, int N>
+CK_INLINE void shuffle(Vector<T> (&r)[N], int turns) {
+  CK_UNROLL
+  for (int round = 1; round < turns; round *= 2) {
+    Vector<T> s[N];
+    CK_UNROLL
+    for (int i = 0; i < N / 2; ++i) {
+      s[2 * i] = interleave<T, false>(r[i], r[i + N / 2]);
+      s[2 * i + 1] = interleave<T, true>(r[i], r[i + N / 2]);
+    }
+    CK_UNROLL
+    for (int i = 0; i < N; ++i) r[i] = s[i];
+  }
+}
+
+// One store: where the sums are, where they go, and what is done to them on the way.
 template <class T>
-void store_view(const T* c, int64_t ldc, int64_t rows, int64_t columns, MatrixView<T> out, MatrixView<const T> residual,
-                bool limited, T lo, T hi) {
-  constexpr int w = lanes<T>;
-  const bool add = residual.data != nullptr, apart = c != out.data;
-  const Vector<T> vlo = splat<T>(lo), vhi = splat<T>(hi);
-  const auto scalar = [&](int64_t i, int64_t j) {
+struct StoreView {
+  static constexpr int w = lanes<T>;
+  const T* c;
+  int64_t ldc, rows, columns;
+  MatrixView<T> out;
+  MatrixView<const T> residual;
+  bool limited;
+  T lo, hi;
+  bool add, apart;
+
+  CK_INLINE void scalar(int64_t i, int64_t j) const {
     T x = c[i * ldc + j];
     if (add) x += residual.data[i * residual.row + j * residual.column];
     out.data[i * out.row + j * out.column] = limited ? clamp<T>(x, lo, hi) : x;
-  };
-  const auto vector = [&](Vector<T> x, const T* extra, T* to) {
-    if (add) x += load<T>(extra);
-    if (limited) x = clamp<T>(x, vlo, vhi);
-    store<T>(to, x);
-  };
-  if (out.column == 1 && (!add || residual.column == 1)) {
+  }
+  // The vector that begins at (i, j), along whichever of the two is contiguous.
+  CK_INLINE void vector(Vector<T> x, int64_t i, int64_t j) const {
+    if (add) x += load<T>(residual.data + i * residual.row + j * residual.column);
+    if (limited) x = clamp<T>(x, splat<T>(lo), splat<T>(hi));
+    store<T>(out.data + i * out.row + j * out.column, x);
+  }
+
+  // Fewer columns than lanes, contiguous.
+  void short_row(int64_t i) const {
+    const T* from = c + i * ldc;
+    T* to = out.data + i * out.row;
+    if (add || limited || !apart) {
+      for (int64_t j = 0; j < columns; ++j) scalar(i, j);
+      return;
+    }
+    int64_t j = 0;
+    CK_UNROLL
+    for (int n = w / 2; n > 0; n /= 2)
+      if (columns & n) __builtin_memcpy(to + j, from + j, n * sizeof(T)), j += n;
+  }
+
+  // w columns from j on of N rows from i on, where rows lie side by side in `out`.
+  template <int N>
+  void few_rows(int64_t i, int64_t j) const {
+    if constexpr (N > 1) {
+      const bool dense = out.column == N && (!add || residual.column == N);
+      if (dense || !add) {
+        Vector<T> r[N];
+        CK_UNROLL
+        for (int n = 0; n < N; ++n) r[n] = load<T>(c + (i + n) * ldc + j);
+        shuffle<T, N>(r, N);
+        if (dense) {
+          CK_UNROLL
+          for (int n = 0; n < N; ++n) vector(r[n], i, j + n * (w / N));
+          return;
+        }
+        T piece[N * w];
+        CK_UNROLL
+        for (int n = 0; n < N; ++n)
+          store<T>(piece + n * w, limited ? clamp<T>(r[n], splat<T>(lo), splat<T>(hi)) : r[n]);
+        CK_UNROLL
+        for (int l = 0; l < w; ++l) __builtin_memcpy(out.data + i + (j + l) * out.column, piece + l * N, N * sizeof(T));
+        return;
+      }
+    }
+    for (int64_t n = 0; n < N; ++n)
+      for (int64_t l = 0; l < w; ++l) scalar(i + n, j + l);
+  }
+  // N columns from j on of w rows from i on, where rows lie side by side in `out`.
+  template <int N>
+  void few_columns(int64_t i, int64_t j) const {
+    if constexpr (N == 1) {
+      for (int64_t l = 0; l < w; ++l) scalar(i + l, j);
+    } else {
+      const T* from = c + i * ldc + j;
+      T piece[N * w];
+      if (ldc != N) {
+        CK_UNROLL
+        for (int l = 0; l < w; ++l) __builtin_memcpy(piece + l * N, from + l * ldc, N * sizeof(T));
+        from = piece;
+      }
+      Vector<T> r[N];
+      CK_UNROLL
+      for (int n = 0; n < N; ++n) r[n] = load<T>(from + n * w);
+      shuffle<T, N>(r, w);
+      CK_UNROLL
+      for (int n = 0; n < N; ++n) vector(r[n], i, j + n);
+    }
+  }
+  void square(int64_t i, int64_t j) const {
+    Vector<T> block[w];
+    CK_UNROLL
+    for (int l = 0; l < w; ++l) block[l] = load<T>(c + (i + l) * ldc + j);
+    transpose<T>(block);
+    CK_UNROLL
+    for (int l = 0; l < w; ++l) vector(block[l], i, j + l);
+  }
+  // Powers of two that make up what is left of fewer rows, or columns, than lanes.
+  template <int N>
+  void rest_of_rows(int64_t i, int64_t j) const {
+    if ((rows - i) & N) few_rows<N>(i, j), i += N;
+    if constexpr (N > 1) rest_of_rows<N / 2>(i, j);
+  }
+  template <int N>
+  void rest_of_columns(int64_t i, int64_t j) const {
+    if ((columns - j) & N) few_columns<N>(i, j), j += N;
+    if constexpr (N > 1) rest_of_columns<N / 2>(i, j);
+  }
+
+  // Contiguous along j: the last lanes of a row once more with some of those before them, where that does no harm.
+  void along_columns() const {
     for (int64_t i = 0; i < rows; ++i) {
       int64_t j = 0;
-      for (; j + w <= columns; j += w)
-        vector(load<T>(c + i * ldc + j), residual.data + i * residual.row + j, out.data + i * out.row + j);
-      if (j < columns && apart && columns >= w) {  // the last lanes once more with some of those before them
-        j = columns - w;
-        vector(load<T>(c + i * ldc + j), residual.data + i * residual.row + j, out.data + i * out.row + j);
-        continue;
-      }
-      for (; j < columns; ++j) scalar(i, j);
+      for (; j + w <= columns; j += w) vector(load<T>(c + i * ldc + j), i, j);
+      if (j == columns) continue;
+      if (columns < w)
+        short_row(i);
+      else if (apart)
+        vector(load<T>(c + i * ldc + columns - w), i, columns - w);
+      else
+        for (; j < columns; ++j) scalar(i, j);
     }
-  } else if (out.row == 1 && (!add || residual.row == 1)) {
+  }
+  // Contiguous along i: a vector of columns at a time, so that no more than that many streams are written at once.
+  void along_rows() const {
+    int64_t j = 0;
+    for (int64_t next_j; j + w <= columns; j = next_j) {
+      int64_t i = 0;
+      for (int64_t next; i + w <= rows; i = next) {
+        square(i, j);
+        next = i + w;
+        if (next < rows && next + w > rows && apart) next = rows - w;
+      }
+      if (i < rows) rest_of_rows<w / 2>(i, j);
+      next_j = j + w;
+      if (next_j < columns && next_j + w > columns && apart) next_j = columns - w;
+    }
+    if (j == columns) return;
     int64_t i = 0;
-    for (; i + w <= rows; i += w) {
-      int64_t j = 0;
-      for (; j + w <= columns; j += w) {
-        Vector<T> block[w];
-        CK_UNROLL
-        for (int l = 0; l < w; ++l) block[l] = load<T>(c + (i + l) * ldc + j);
-        transpose<T>(block);
-        CK_UNROLL
-        for (int l = 0; l < w; ++l)
-          vector(block[l], residual.data + i + (j + l) * residual.column, out.data + i + (j + l) * out.column);
-      }
-      for (; j < columns; ++j)
-        for (int l = 0; l < w; ++l) scalar(i + l, j);
-    }
-    for (int64_t j = 0; j < columns; ++j)
-      for (int64_t l = i; l < rows; ++l) scalar(l, j);
+    for (; i + w <= rows; i += w) rest_of_columns<w / 2>(i, j);
+    for (; i < rows; ++i)
+      for (int64_t l = j; l < columns; ++l) scalar(i, l);
+  }
+};
+
+template <class T>
+void store_view(const T* c, int64_t ldc, int64_t rows, int64_t columns, MatrixView<T> out, MatrixView<const T> residual,
+                bool limited, T lo, T hi) {
+  const bool add = residual.data != nullptr;
+  const StoreView<T> view = {c, ldc, rows, columns, out, residual, limited, lo, hi, add, c != out.data};
+  if (out.column == 1 && (!add || residual.column == 1)) {
+    view.along_columns();
+  } else if (out.row == 1 && (!add || residual.row == 1)) {
+    view.along_rows();
   } else {
     for (int64_t i = 0; i < rows; ++i)
-      for (int64_t j = 0; j < columns; ++j) scalar(i, j);
+      for (int64_t j = 0; j < columns; ++j) view.scalar(i, j);
   }
 }
 

@@ -52,6 +52,21 @@ struct MatrixView {
   ptrdiff_t row, column;
 };
 
+// A line of Winograd tiles whose sums are short; see kernels/winograd_few.h. Strides in elements.
+template <class T>
+struct WinogradFew {
+  const T *v, *u;            // V[j][k][i][tile] and U[vector][j][k][i][lane] of the points (i, j)
+  ptrdiff_t pitch;           // between V's lines of tiles
+  int64_t depth, far_depth;  // k; those that count at infinity along x
+  int64_t tiles, vectors;
+  const T* bias;  // whole vectors, or null
+  bool clamp;
+  T lo, hi;
+  T* out;
+  ptrdiff_t row, column;
+  int64_t rows, columns;  // of the outputs of the line that there are
+};
+
 // Transforms of F(my x mx, ry x rx) for vectors along channels, t = m + r - 1; my = ry = 1 in one dimension. See
 // kernels/winograd.h. Strides in elements.
 template <class T>
@@ -61,6 +76,10 @@ struct WinogradKernels {
   bool (*output)(const T* sums, ptrdiff_t point, int64_t vectors, const T* bias, T* out, ptrdiff_t row,
                  ptrdiff_t column);  // false: not all finite
   void (*filter)(const T* source, ptrdiff_t row, ptrdiff_t tap, int64_t vectors, T* u, ptrdiff_t point);
+  // Where sums are short, or null: the input with tiles in the lanes, and a line of tiles; false: not all finite.
+  void (*few_input)(const T* source, ptrdiff_t row, const ptrdiff_t* column, int64_t vectors, T* v, ptrdiff_t v_row,
+                    ptrdiff_t v_column);
+  bool (*few)(const WinogradFew<T>& job);
 };
 
 inline constexpr int winograd_forms = 8;

@@ -218,7 +218,8 @@ void winograd_filter(const T* source, ptrdiff_t row, ptrdiff_t tap, int64_t vect
 
 template <class T, class Y, class X>
 constexpr WinogradKernels<T> winograd_kernels() {
-  return {{Y::m, X::m}, {Y::r, X::r}, winograd_input<T, Y, X>, winograd_output<T, Y, X>, winograd_filter<T, Y, X>};
+  return {{Y::m, X::m}, {Y::r, X::r}, winograd_input<T, Y, X>, winograd_output<T, Y, X>, winograd_filter<T, Y, X>,
+          nullptr,      nullptr};
 }
 
 }  // namespace CK_ISA
