@@ -11,6 +11,7 @@
 
 #include "algo/algorithms.h"
 #include "algo/direct.h"
+#include "algo/direct_weight.h"
 #include "core/operand.h"
 #include "runtime/arena.h"
 #include "runtime/pool.h"
@@ -353,6 +354,7 @@ class Direct final : public Algorithm {
 template <class T>
 std::unique_ptr<Algorithm> make_direct(const ck_spec& spec, const Kernels<T>& kernels, const char** reason) {
   if (phase_count(spec) > most_phases) return *reason = "the stride has too many phases", nullptr;
+  if (spec.direction == CK_GRAD_WEIGHT) return make_direct_weight(spec, kernels);
   return std::make_unique<Direct<T>>(spec, kernels);
 }
 template std::unique_ptr<Algorithm> make_direct(const ck_spec&, const Kernels<float>&, const char**);

@@ -1,0 +1,411 @@
+// The weight gradient by definition, as a sum of outer products over the pixels p of the output gradient:
+//   dw[o][c][t] = sum_p x[c][p*stride + t*dilation - pad] * dy[o][p]
+// Lanes are outputs, rows the image's channels and taps, steps k the pixels, chunk by chunk: a chunk's panel of the
+// gradient stays in L1 while all rows of the block go past it, and the block's sums stay in L2. Where few rows have few
+// pixels to share, the pixels are cut into parts with sums of their own, added up in order at the end; parts come from
+// the problem alone, so that bits do not depend on threads. Of one tap, image and gradient may change places.
+#include "algo/direct_weight.h"
+
+#include <math.h>
+#include <stdio.h>
+
+#include <atomic>
+
+#include "core/gemm.h"
+#include "core/operand.h"
+#include "runtime/arena.h"
+#include "runtime/cpu.h"
+#include "runtime/pool.h"
+
+namespace convkern {
+namespace {
+
+enum Slot { stage_slot, table_slot, sums_slot, panel_slot, parts_slot };
+
+// One tap, and all that it meets lies in the image: both operands are then the same, pixels with channels.
+bool interchangeable(const Problem& p) {
+  for (const Axis& a : p.axis)
+    if (a.out != 1 || a.pad > 0 || (a.taps - 1) * a.dilation - a.pad >= a.in) return false;
+  return true;
+}
+
+Problem interchange(const Problem& p) {
+  Problem q = p;
+  std::swap(q.batch, q.outputs);
+  q.image.offset = p.kernel.offset, q.kernel.offset = p.image.offset;
+  q.image.group = p.kernel.group, q.kernel.group = p.image.group;
+  q.image.batch = p.kernel.output, q.kernel.output = p.image.batch;
+  q.image.channel = p.kernel.channel, q.kernel.channel = p.image.channel;
+  for (int a = 0; a < CK_MAX_SPATIAL; ++a) {
+    q.image.axis[a] = p.kernel.axis[a];
+    q.kernel.axis[a] = p.image.axis[a] * p.axis[a].dilation;
+    q.kernel.offset -= p.image.axis[a] * p.axis[a].pad;
+    q.axis[a] = {1, p.axis[a].taps, p.axis[a].taps, 1, 1, 0};
+  }
+  std::swap(q.result.batch, q.result.output);
+  std::swap(q.residual.batch, q.residual.output);
+  return q;
+}
+
+constexpr double copied_element = 0.15, turned_element = 0.5, stored_element = 0.5;  // cycles
+
+// How the product is turned and which tiles it takes.
+struct Choice {
+  bool interchanged;
+  bool by_tap;  // a tile's rows are channels of one tap, which leaves out the pixels of zero padding
+  int shape;
+  double cycles;
+};
+
+// Share of all pairs of tap and pixel along an axis that lie in the image.
+double share_inside(const Axis& a) {
+  double inside = 0;
+  const int64_t most = std::min<int64_t>(a.out, 64);  // of huge kernels some taps stand for all
+  for (int64_t i = 0; i < most; ++i) {
+    const int64_t at = (most > 1 ? i * (a.out - 1) / (most - 1) : 0) * a.stride - a.pad;
+    const int64_t lo = at < 0 ? ceil_div(-at, a.dilation) : 0, hi = at < a.in ? ceil_div(a.in - at, a.dilation) : 0;
+    inside += static_cast<double>(std::max<int64_t>(0, std::min(hi, a.taps) - lo)) / std::max<int64_t>(1, a.taps);
+  }
+  return inside / static_cast<double>(std::max<int64_t>(1, most));
+}
+
+template <class T>
+Choice choose(const Kernels<T>& kernels, const Problem& plain, const Problem& turned, bool may_turn) {
+  Choice best = {};
+  for (int turn = 0; turn <= may_turn; ++turn) {
+    const Problem& p = turn ? turned : plain;
+    const double depth = static_cast<double>(p.depth()), taps = static_cast<double>(p.pixels());
+    double inside = 1;
+    for (const Axis& a : p.axis) inside *= p.pad_mode == CK_PAD_ZEROS ? share_inside(a) : 1;
+    const double pack =
+        depth * static_cast<double>(p.outputs) * (p.kernel.output == 1 ? copied_element : turned_element);
+    const double store = p.result.output == 1
+                             ? 0
+                             : taps * static_cast<double>(p.batch) * static_cast<double>(p.outputs) * stored_element;
+    for (int by_tap = 0; by_tap < 2; ++by_tap)
+      for (int i = 0; i < kernels.shapes; ++i) {
+        const Panels<T> panels(kernels, kernels.tile[i], p.outputs);
+        const double count = static_cast<double>(p.batch) * (by_tap ? 1 : taps), times = by_tap ? taps : 1;
+        const auto one = [&](const TileShape<T>& s) {
+          const double tiles = ceil(count / s.rows), rows = count / tiles;
+          const double steps = depth * (by_tap ? inside : 1), begun = ceil(steps / 192);
+          return times * tiles *
+                 (steps * (step_cycles(rows, s.vectors, s.vectors) + 0.3) + begun * (30 + 2 * rows * s.vectors));
+        };
+        const double cycles = static_cast<double>(p.groups) *
+                              ((panels.panels - 1) * one(*panels.main) + one(*panels.last) + pack + store);
+        if ((turn || by_tap || i) && cycles >= best.cycles) continue;
+        best = {turn != 0, by_tap != 0, i, cycles};
+      }
+  }
+  return best;
+}
+
+// Cuts of one problem.
+template <class T>
+struct Cuts {
+  Chunking chunks;
+  Region blocks;  // channels and taps
+  Panels<T> panels;
+  int64_t splits;  // of the panels
+  int64_t parts;   // of the chunks, with sums of their own
+  int threads;
+
+  Cuts(const Kernels<T>& kernels, const Problem& p, const Choice& choice, int max_threads)
+      : chunks(p, 1),
+        blocks(all_outputs(p, p.axis[1].out, p.axis[2].out)),
+        panels(kernels, kernels.tile[choice.shape], p.outputs),
+        splits(1),
+        parts(1),
+        threads(1) {
+    const int64_t l1 = std::max<int64_t>(cpu_info().l1, 16 << 10), l2 = cpu_info().l2, element = sizeof(T);
+    const int64_t width = int64_t{panels.main->vectors} * panels.lanes;
+    int64_t depth = std::max<int64_t>(32, l1 / 2 / (width * element));
+    // Sums of a block take a quarter of L2 at most, all taps of a channel if they can.
+    const int64_t most = std::max<int64_t>(1, l2 / 4 / (width * element));
+    for (int d : {0, 1, 2, 3}) blocks.cut(d, blocks.extent[d]);
+    int64_t rows = 1;
+    for (int d : {3, 2, 1, 0}) {
+      blocks.set(d, even_piece(blocks.extent[d], std::max<int64_t>(1, most / rows)));
+      rows *= blocks.piece(d);
+      if (blocks.parts[d] > 1) break;
+    }
+    const auto staged = [&] {
+      const Box box = touched(p, blocks.largest(), chunks[0]);
+      return box.batch * box.channels * box.count[0] * box.count[1] * box.count[2] * element;
+    };
+    for (;; depth /= 2) {
+      chunks = Chunking(p, depth);
+      if (chunks.depth() <= 16 || staged() <= l2 * 3 / 8) break;
+    }
+    const auto sums = [&] { return ceil_div(panels.panels, splits) * width * blocks.rows() * element; };
+    while (sums() > l2 / 4 && splits < panels.panels) ++splits;
+
+    constexpr double serial_cycles = 30000;
+    if (choice.cycles > 4 * serial_cycles) {
+      const int64_t all = p.batch * p.pixels() * panels.padded() * element * p.groups;
+      while (parts < 16 && 2 * parts * all <= l2 / 4 && 4 * parts <= chunks.count()) parts *= 2;
+    }
+    if (choice.cycles > serial_cycles) threads = max_threads;
+    if (threads == 1) return;
+    const auto total = [&] { return p.groups * parts * blocks.count() * splits; };
+    const int64_t wanted = threads * (choice.cycles > threads * 8 * serial_cycles ? 4 : 1);
+    while (total() < wanted && (splits < panels.panels || blocks.parts[0] < blocks.extent[0])) {
+      if (splits < panels.panels)
+        splits = std::min(panels.panels, 2 * splits);
+      else
+        blocks.cut(0, std::min(blocks.extent[0], 2 * blocks.parts[0]));
+      if (total() >= threads && blocks.piece(0) <= 32) break;
+    }
+  }
+  int64_t tasks(const Problem& p) const { return p.groups * parts * blocks.count() * splits; }
+  int64_t all_sums(const Problem& p) const { return parts > 1 ? p.groups * parts * part_sums(p) : 0; }
+  int64_t part_sums(const Problem& p) const { return p.batch * p.pixels() * panels.padded(); }
+  int64_t block_sums() const { return blocks.rows() * ceil_div(panels.panels, splits) * panels.width(0); }
+};
+
+// One call: everything the tasks share.
+template <class T>
+struct Run {
+  const ck_spec& spec;
+  const Kernels<T>& kernels;
+  const Problem& p;
+  const Choice& choice;
+  const Cuts<T>& cuts;
+  const T *image, *kernel, *residual;
+  T *result, *parts;
+
+  struct Lists {
+    const char** row;
+    Tap* tap;
+    int64_t* steps;
+  };
+
+  bool task(int64_t index) const {
+    const Panels<T>& panels = cuts.panels;
+    const int64_t splits = cuts.splits, split = index % splits;
+    const int64_t first = split * panels.panels / splits, last = (split + 1) * panels.panels / splits;
+    const Block block = cuts.blocks[index / splits % cuts.blocks.count()];
+    const int64_t part = index / (splits * cuts.blocks.count()) % cuts.parts;
+    const int64_t g = index / (splits * cuts.blocks.count() * cuts.parts);
+    const int64_t taps = block.rows() / block.extent[0], rows = block.rows(), lists = choice.by_tap ? taps : 1;
+
+    Lists list;
+    const int64_t depth = cuts.chunks.depth();
+    char* table =
+        static_cast<char*>(scratch(table_slot, rows * sizeof(char*) + lists * (depth * sizeof(Tap) + sizeof(int64_t))));
+    T* panel = scratch_of<T>(panel_slot, depth * panels.width(0));
+    // Sums lie [row][lane]: those of a block, or the block's part of all sums of a part.
+    ptrdiff_t pixel;
+    const bool even = even_stride(p.result, block, &pixel);
+    const bool in_result = cuts.parts == 1 && p.result.output == 1 && even && !residual;
+    const int64_t ld =
+        cuts.parts > 1 ? panels.padded() : panels.start(last - 1) + panels.width(last - 1) - panels.start(first);
+    T* sums = nullptr;
+    if (cuts.parts == 1)
+      sums = scratch_of<T>(sums_slot, rows * ld);
+    else
+      sums = parts + (g * cuts.parts + part) * cuts.part_sums(p) + block.start[0] * taps * ld + panels.start(first);
+    if (!table || !panel || !sums) return false;
+    list.row = reinterpret_cast<const char**>(table);
+    list.tap = reinterpret_cast<Tap*>(list.row + rows);
+    list.steps = reinterpret_cast<int64_t*>(list.tap + lists * depth);
+
+    const int64_t count = cuts.chunks.count(), begin = part * count / cuts.parts, end = (part + 1) * count / cuts.parts;
+    for (int64_t i = begin; i < end; ++i) {
+      const Chunk chunk = cuts.chunks[i];
+      int64_t width = panels.width(first);
+      if (!pixels_of(g, block, chunk, width * ptrdiff_t{sizeof(T)}, list)) return false;
+      for (int64_t j = first; j < last; ++j) {
+        const int64_t w = panels.width(j), used = panels.used(j);
+        const T* from = kernel + g * p.kernel.group + panels.start(j) * p.kernel.output;
+        pack_panel(kernels, p, from, chunk, used, w, panel);
+        for (int64_t t = 0; w != width && t < lists; ++t)
+          for (Tap *tap = list.tap + t * depth, *end = tap + list.steps[t]; tap != end; ++tap)
+            tap->b = tap->b / width * w;
+        width = w;
+        const bool here = in_result && used == w;
+        TileJob<T> job = {};
+        job.start = i > begin ? Start::load : Start::zero;
+        job.clamp = here && spec.clamp && i + 1 == end;
+        job.lo = static_cast<T>(spec.lo), job.hi = static_cast<T>(spec.hi);
+        T* c = here ? result + first_output(p.result, g, block) + panels.start(j)
+                    : sums + panels.start(j) - panels.start(first);
+        const ptrdiff_t row = here ? pixel : ld;
+        for (int64_t t = 0; t < lists; ++t) {
+          job.taps = list.tap + t * depth;
+          job.depth = list.steps[t];
+          job.ldc = (choice.by_tap ? taps : 1) * row * ptrdiff_t{sizeof(T)};
+          multiply_panel(panels.shape(j), job, list.row, choice.by_tap ? block.extent[0] : rows,
+                         reinterpret_cast<const char*>(panel), c + t * row, static_cast<const T*>(nullptr));
+        }
+        if (cuts.parts == 1 && !here && i + 1 == end) finish(g, block, j, c, ld);
+      }
+    }
+    scratch_release(stage_slot);
+    return true;
+  }
+
+  // The rows, and for each of their taps (or all together) the chunk's pixels that it meets.
+  bool pixels_of(int64_t g, const Block& block, const Chunk& chunk, ptrdiff_t step, Lists& list) const {
+    const Box box = touched(p, block, chunk);
+    const T* base = image + g * p.image.group;
+    ImageView<T> v(p, base, box);
+    if (chunk.steps() > 0 && !inside(p, box) && !(choice.by_tap && p.pad_mode == CK_PAD_ZEROS)) {
+      const StagedLayout layout = staged_layout(inner_dimension(p), box, 1, 0, sizeof(T));
+      T* staged = scratch_of<T>(stage_slot, layout.elements);
+      if (!staged) return false;
+      stage(p, base, box, layout, staged);
+      v = ImageView<T>(p, staged, layout);
+    }
+    if (!choice.by_tap) {
+      v.rows(block, list.row);
+      Tap* to = list.tap;
+      v.taps(chunk, [&](int64_t k, ptrdiff_t a) { *to++ = {a, k * step}; });
+      list.steps[0] = to - list.tap;
+      return true;
+    }
+    for (int64_t c = 0; c < block.extent[0]; ++c) list.row[c] = reinterpret_cast<const char*>(v.base + c * v.batch);
+    Block one = block;
+    one.extent[0] = one.extent[1] = one.extent[2] = one.extent[3] = 1;
+    int64_t t = 0;
+    for (int64_t z = 0; z < block.extent[1]; ++z)
+      for (int64_t y = 0; y < block.extent[2]; ++y)
+        for (int64_t x = 0; x < block.extent[3]; ++x, ++t) {
+          one.start[1] = block.start[1] + z, one.start[2] = block.start[2] + y, one.start[3] = block.start[3] + x;
+          const Chunk part = seen(p, one, chunk);
+          ptrdiff_t at = z * v.row[0] + y * v.row[1] + x * v.row[2];
+          for (int a = 0; a < CK_MAX_SPATIAL; ++a) at += (part.start[a + 1] - chunk.start[a + 1]) * v.tap[a];
+          at *= ptrdiff_t{sizeof(T)};
+          Tap* const begin = list.tap + t * cuts.chunks.depth();
+          Tap* to = begin;
+          v.taps(part, [&](int64_t k, ptrdiff_t a) { *to++ = {at + a, k * step}; });
+          list.steps[t] = to - begin;
+        }
+    return true;
+  }
+
+  // The sums of a block and panel into the result.
+  void finish(int64_t g, const Block& block, int64_t j, const T* c, int64_t ld) const {
+    const Panels<T>& panels = cuts.panels;
+    ptrdiff_t pixel, extra_pixel = 0;
+    const bool even =
+        even_stride(p.result, block, &pixel) && (!residual || even_stride(p.residual, block, &extra_pixel));
+    const auto put = [&](const Block& of, int64_t rows, const T* from, ptrdiff_t row, ptrdiff_t extra_row) {
+      MatrixView<T> out = {result + first_output(p.result, g, of) + panels.start(j) * p.result.output, row,
+                           p.result.output};
+      MatrixView<const T> extra = {nullptr, 0, 0};
+      if (residual)
+        extra = {residual + first_output(p.residual, g, of) + panels.start(j) * p.residual.output, extra_row,
+                 p.residual.output};
+      kernels.store(from, ld, rows, panels.used(j), out, extra, spec.clamp != 0, static_cast<T>(spec.lo),
+                    static_cast<T>(spec.hi));
+    };
+    if (even) return put(block, block.rows(), c, pixel, extra_pixel);
+    for (int64_t line = 0; line < block.lines(); ++line)
+      put(line_of(block, line), block.extent[3], c + line * block.extent[3] * ld, p.result.axis[2], p.residual.axis[2]);
+  }
+
+  // The parts' sums of a block and split, added up in order.
+  void gather(int64_t index) const {
+    const Panels<T>& panels = cuts.panels;
+    const int64_t splits = cuts.splits, split = index % splits, ld = panels.padded();
+    const int64_t first = split * panels.panels / splits, last = (split + 1) * panels.panels / splits;
+    const Block block = cuts.blocks[index / splits % cuts.blocks.count()];
+    const int64_t g = index / (splits * cuts.blocks.count()), taps = block.rows() / block.extent[0];
+    for (int64_t j = first; j < last; ++j) {
+      T* sums = parts + g * cuts.parts * cuts.part_sums(p) + block.start[0] * taps * ld + panels.start(j);
+      for (int64_t s = 1; s < cuts.parts; ++s)
+        kernels.store(sums + s * cuts.part_sums(p), ld, block.rows(), panels.width(j), {sums, ld, 1}, {sums, ld, 1},
+                      false, 0, 0);
+      finish(g, block, j, sums, ld);
+    }
+  }
+};
+
+template <class T>
+class DirectWeight final : public Algorithm {
+ public:
+  DirectWeight(const ck_spec& spec, const Kernels<T>& kernels) : spec_(spec), kernels_(kernels) {
+    const Problem p = lower(spec_, canonical_operands(spec_), 0);
+    const bool may_turn = interchangeable(p);
+    choice_ = choose(kernels_, p, may_turn ? interchange(p) : p, may_turn);
+  }
+
+  ck_status pack(const ck_array&) override { return CK_INVALID; }  // a gradient is no weight: nothing is packed
+
+  ck_status run(const ck_operands& o) const override {
+    const Problem p = problem(o);
+    if (p.pixels() == 0) return CK_OK;
+    const Cuts<T> cuts(kernels_, p, choice_, num_threads());
+    T* parts = nullptr;
+    if (cuts.parts > 1 && !(parts = scratch_of<T>(parts_slot, cuts.all_sums(p)))) return CK_OUT_OF_MEMORY;
+    const T *image = static_cast<const T*>(o.image.data), *kernel = static_cast<const T*>(o.kernel.data);
+    if (choice_.interchanged) std::swap(image, kernel);
+    const Run<T> run{spec_,
+                     kernels_,
+                     p,
+                     choice_,
+                     cuts,
+                     image + p.image.offset,
+                     kernel + p.kernel.offset,
+                     static_cast<const T*>(o.residual.data),
+                     static_cast<T*>(o.result.data),
+                     parts};
+    std::atomic<bool> failed{false};
+    parallel_for(cuts.tasks(p), cuts.threads, [&](int64_t task, int) {
+      if (!run.task(task)) failed.store(true, std::memory_order_relaxed);
+    });
+    if (failed.load()) return CK_OUT_OF_MEMORY;
+    if (cuts.parts > 1)
+      parallel_for(cuts.tasks(p) / cuts.parts, cuts.threads, [&](int64_t task, int) { run.gather(task); });
+    return CK_OK;
+  }
+
+  int64_t workspace() const override {
+    const Problem p = problem(canonical_operands(spec_));
+    if (p.pixels() == 0) return 0;
+    const Cuts<T> cuts(kernels_, p, choice_, num_threads());
+    const Box box = touched(p, cuts.blocks.largest(), cuts.chunks[0]);
+    int64_t own = cuts.chunks.depth() * cuts.panels.width(0) + (cuts.parts > 1 ? 0 : cuts.block_sums());
+    if (!inside(p, box) && !(choice_.by_tap && p.pad_mode == CK_PAD_ZEROS))
+      own += box.batch * box.channels * box.count[0] * box.count[1] * box.count[2];
+    const int64_t rows = cuts.blocks.rows(), lists = choice_.by_tap ? rows / cuts.blocks.piece(0) : 1;
+    const int64_t table = rows * sizeof(char*) + lists * cuts.chunks.depth() * sizeof(Tap);
+    const int64_t running = std::min<int64_t>(cuts.threads, cuts.tasks(p));
+    return running * (own * int64_t{sizeof(T)} + table) + cuts.all_sums(p) * int64_t{sizeof(T)};
+  }
+  int64_t packed_bytes() const override { return 0; }
+
+  void detail(char* text, size_t size) const override {
+    const Problem p = problem(canonical_operands(spec_));
+    const Cuts<T> c(kernels_, p, choice_, num_threads());
+    snprintf(text, size, "%s on lanes, tile %dx%d%s, %lld blocks x %lld splits, %lld chunks of %lld in %lld parts",
+             choice_.interchanged ? "inputs" : "outputs", kernels_.tile[choice_.shape].rows,
+             kernels_.tile[choice_.shape].vectors, choice_.by_tap ? " by taps" : "",
+             static_cast<long long>(p.groups * c.blocks.count()), static_cast<long long>(c.splits),
+             static_cast<long long>(c.chunks.count()), static_cast<long long>(c.chunks.depth()),
+             static_cast<long long>(c.parts));
+  }
+
+ private:
+  Problem problem(const ck_operands& o) const {
+    const Problem p = lower(spec_, o, 0);
+    return choice_.interchanged ? interchange(p) : p;
+  }
+
+  ck_spec spec_;
+  const Kernels<T>& kernels_;
+  Choice choice_;
+};
+
+}  // namespace
+
+template <class T>
+std::unique_ptr<Algorithm> make_direct_weight(const ck_spec& spec, const Kernels<T>& kernels) {
+  return std::make_unique<DirectWeight<T>>(spec, kernels);
+}
+template std::unique_ptr<Algorithm> make_direct_weight(const ck_spec&, const Kernels<float>&);
+template std::unique_ptr<Algorithm> make_direct_weight(const ck_spec&, const Kernels<double>&);
+
+}  // namespace convkern
