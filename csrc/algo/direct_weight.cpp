@@ -8,6 +8,7 @@
 
 #include <math.h>
 #include <stdio.h>
+#include <stdlib.h>
 
 #include <atomic>
 
@@ -23,10 +24,29 @@ namespace {
 enum Slot { stage_slot, table_slot, sums_slot, panel_slot, parts_slot };
 
 // One tap, and all that it meets lies in the image: both operands are then the same, pixels with channels.
-bool interchangeable(const Problem& p) {
+bool one_tap(const Problem& p) {
   for (const Axis& a : p.axis)
     if (a.out != 1 || a.pad > 0 || (a.taps - 1) * a.dilation - a.pad >= a.in) return false;
   return true;
+}
+
+// The image's pixels that the tap meets as the gradient's; lines that lie evenly behind each other become one.
+Problem only_pixels(Problem p) {
+  for (int a = 0; a < CK_MAX_SPATIAL; ++a) {
+    p.image.offset -= p.image.axis[a] * p.axis[a].pad;
+    p.image.axis[a] *= p.axis[a].dilation;
+    p.axis[a] = {1, p.axis[a].taps, p.axis[a].taps, 1, 1, 0};
+  }
+  for (int a = 0; a + 1 < CK_MAX_SPATIAL; ++a) {
+    const int64_t n = p.axis[a + 1].taps;
+    if (p.axis[a].taps == 1) continue;
+    if (n != 1 && (p.image.axis[a] != p.image.axis[a + 1] * n || p.kernel.axis[a] != p.kernel.axis[a + 1] * n))
+      continue;
+    if (n == 1) p.image.axis[a + 1] = p.image.axis[a], p.kernel.axis[a + 1] = p.kernel.axis[a];
+    p.axis[a + 1].in = p.axis[a + 1].taps = n * p.axis[a].taps;
+    p.axis[a].in = p.axis[a].taps = 1;
+  }
+  return p;
 }
 
 Problem interchange(const Problem& p) {
@@ -36,18 +56,14 @@ Problem interchange(const Problem& p) {
   q.image.group = p.kernel.group, q.kernel.group = p.image.group;
   q.image.batch = p.kernel.output, q.kernel.output = p.image.batch;
   q.image.channel = p.kernel.channel, q.kernel.channel = p.image.channel;
-  for (int a = 0; a < CK_MAX_SPATIAL; ++a) {
-    q.image.axis[a] = p.kernel.axis[a];
-    q.kernel.axis[a] = p.image.axis[a] * p.axis[a].dilation;
-    q.kernel.offset -= p.image.axis[a] * p.axis[a].pad;
-    q.axis[a] = {1, p.axis[a].taps, p.axis[a].taps, 1, 1, 0};
-  }
+  for (int a = 0; a < CK_MAX_SPATIAL; ++a) std::swap(q.image.axis[a], q.kernel.axis[a]);
   std::swap(q.result.batch, q.result.output);
   std::swap(q.residual.batch, q.residual.output);
   return q;
 }
 
-constexpr double copied_element = 0.15, turned_element = 0.5, stored_element = 0.5;  // cycles
+constexpr int64_t fewest_steps = 192;                                                // of a part
+constexpr double copied_element = 0.25, turned_element = 0.5, stored_element = 0.5;  // cycles
 
 // How the product is turned and which tiles it takes.
 struct Choice {
@@ -71,7 +87,7 @@ double share_inside(const Axis& a) {
 
 template <class T>
 Choice choose(const Kernels<T>& kernels, const Problem& plain, const Problem& turned, bool may_turn) {
-  Choice best = {};
+  Choice best = {false, false, 0, HUGE_VAL};
   for (int turn = 0; turn <= may_turn; ++turn) {
     const Problem& p = turn ? turned : plain;
     const double depth = static_cast<double>(p.depth()), taps = static_cast<double>(p.pixels());
@@ -82,7 +98,8 @@ Choice choose(const Kernels<T>& kernels, const Problem& plain, const Problem& tu
     const double store = p.result.output == 1
                              ? 0
                              : taps * static_cast<double>(p.batch) * static_cast<double>(p.outputs) * stored_element;
-    for (int by_tap = 0; by_tap < 2; ++by_tap)
+    const double scattered = p.image.axis[2] * int64_t{sizeof(T)} % 1024 == 0 ? 0.1 : 0;
+    for (int by_tap = 1; by_tap >= 0; --by_tap)
       for (int i = 0; i < kernels.shapes; ++i) {
         const Panels<T> panels(kernels, kernels.tile[i], p.outputs);
         const double count = static_cast<double>(p.batch) * (by_tap ? 1 : taps), times = by_tap ? taps : 1;
@@ -90,11 +107,17 @@ Choice choose(const Kernels<T>& kernels, const Problem& plain, const Problem& tu
           const double tiles = ceil(count / s.rows), rows = count / tiles;
           const double steps = depth * (by_tap ? inside : 1), begun = ceil(steps / 192);
           return times * tiles *
-                 (steps * (step_cycles(rows, s.vectors, s.vectors) + 0.3) + begun * (30 + 2 * rows * s.vectors));
+                 (steps *
+                      (step_cycles(rows, s.vectors, s.vectors) + 0.3 + scattered * rows + (s.vectors > 3 ? 0.3 : 0)) +
+                  begun * (30 + 2 * rows * s.vectors));
         };
+
         const double cycles = static_cast<double>(p.groups) *
                               ((panels.panels - 1) * one(*panels.main) + one(*panels.last) + pack + store);
-        if ((turn || by_tap || i) && cycles >= best.cycles) continue;
+        if (getenv("CK_TURN") && may_turn && atoi(getenv("CK_TURN")) != turn) continue;
+        if (getenv("CK_SHAPE") && atoi(getenv("CK_SHAPE")) != i) continue;
+        if (getenv("CK_TAP") && atoi(getenv("CK_TAP")) != by_tap) continue;
+        if (cycles >= best.cycles) continue;
         best = {turn != 0, by_tap != 0, i, cycles};
       }
   }
@@ -109,6 +132,7 @@ struct Cuts {
   Panels<T> panels;
   int64_t splits;  // of the panels
   int64_t parts;   // of the chunks, with sums of their own
+  bool in_place;   // the gradient is read where it lies
   int threads;
 
   Cuts(const Kernels<T>& kernels, const Problem& p, const Choice& choice, int max_threads)
@@ -117,12 +141,25 @@ struct Cuts {
         panels(kernels, kernels.tile[choice.shape], p.outputs),
         splits(1),
         parts(1),
+        in_place(p.kernel.output == 1 && p.outputs % (panels.main->vectors * panels.lanes) == 0),
         threads(1) {
     const int64_t l1 = std::max<int64_t>(cpu_info().l1, 16 << 10), l2 = cpu_info().l2, element = sizeof(T);
     const int64_t width = int64_t{panels.main->vectors} * panels.lanes;
-    int64_t depth = std::max<int64_t>(32, l1 / 2 / (width * element));
-    // Sums of a block take a quarter of L2 at most, all taps of a channel if they can.
-    const int64_t most = std::max<int64_t>(1, l2 / 4 / (width * element));
+    int64_t depth = std::max<int64_t>(32, l1 / (width * element));
+    if (getenv("CK_KC")) depth = atoi(getenv("CK_KC"));
+    constexpr double serial_cycles = 30000;
+    const bool lines = p.result.output == 1;  // sums may lie in the result itself
+    const int64_t all = p.batch * p.pixels() * panels.padded() * element * p.groups;
+    if (choice.cycles > 4 * serial_cycles) {
+      while (parts < 16 && 2 * parts * all <= l2 / 4 && p.depth() >= 2 * parts * fewest_steps) parts *= 2;
+      if (getenv("CK_PARTS")) parts = atoi(getenv("CK_PARTS"));
+    }
+    depth = ceil_div(p.depth(), parts * ceil_div(p.depth(), parts * depth));
+    // A block's sums take a quarter of L2 at most, all taps of a channel if they can. Where they lie in the result and
+    // a block has whole lines of it.
+    const int64_t most_sums = p.depth() > depth ? l2 / 4 : l2 / 2;
+    const bool whole = lines && panels.padded() * 56 * element <= most_sums;
+    const int64_t most = std::max<int64_t>(1, most_sums / ((whole ? panels.padded() : width) * element));
     for (int d : {0, 1, 2, 3}) blocks.cut(d, blocks.extent[d]);
     int64_t rows = 1;
     for (int d : {3, 2, 1, 0}) {
@@ -138,24 +175,27 @@ struct Cuts {
       chunks = Chunking(p, depth);
       if (chunks.depth() <= 16 || staged() <= l2 * 3 / 8) break;
     }
+    parts = std::min(parts, chunks.count());
     const auto sums = [&] { return ceil_div(panels.panels, splits) * width * blocks.rows() * element; };
-    while (sums() > l2 / 4 && splits < panels.panels) ++splits;
+    while (!(lines && chunks.count() == 1) && sums() > l2 / 4 && splits < panels.panels) ++splits;
 
-    constexpr double serial_cycles = 30000;
-    if (choice.cycles > 4 * serial_cycles) {
-      const int64_t all = p.batch * p.pixels() * panels.padded() * element * p.groups;
-      while (parts < 16 && 2 * parts * all <= l2 / 4 && 4 * parts <= chunks.count()) parts *= 2;
-    }
+    // Few rows are done before packing pays.
+    in_place = in_place && p.batch * p.pixels() <= (getenv("CK_INP") ? atoi(getenv("CK_INP")) : 4) * panels.main->rows;
     if (choice.cycles > serial_cycles) threads = max_threads;
     if (threads == 1) return;
+    // What the cuts make be read, and packed or staged, once more: the image by another split, the gradient by another
+    // block.
     const auto total = [&] { return p.groups * parts * blocks.count() * splits; };
-    const int64_t wanted = threads * (choice.cycles > threads * 8 * serial_cycles ? 4 : 1);
-    while (total() < wanted && (splits < panels.panels || blocks.parts[0] < blocks.extent[0])) {
-      if (splits < panels.panels)
-        splits = std::min(panels.panels, 2 * splits);
+    const double image = 0.1 * static_cast<double>(p.batch) *
+                         static_cast<double>(p.channels * p.axis[0].in * p.axis[1].in * p.axis[2].in);
+    const double grad = copied_element * static_cast<double>(p.depth()) * static_cast<double>(p.outputs);
+    while (total() < threads || (total() < 8 * threads && total() % threads != 0)) {
+      const bool can_rows = blocks.piece(0) >= 2 * panels.main->rows, can_panels = splits < panels.panels;
+      if (!can_rows && !can_panels) break;
+      if (can_rows && (!can_panels || lines || grad < image))
+        blocks.cut(0, blocks.parts[0] + 1);
       else
-        blocks.cut(0, std::min(blocks.extent[0], 2 * blocks.parts[0]));
-      if (total() >= threads && blocks.piece(0) <= 32) break;
+        ++splits;
     }
   }
   int64_t tasks(const Problem& p) const { return p.groups * parts * blocks.count() * splits; }
@@ -199,6 +239,7 @@ struct Run {
     ptrdiff_t pixel;
     const bool even = even_stride(p.result, block, &pixel);
     const bool in_result = cuts.parts == 1 && p.result.output == 1 && even && !residual;
+    const bool in_place = cuts.in_place;
     const int64_t ld =
         cuts.parts > 1 ? panels.padded() : panels.start(last - 1) + panels.width(last - 1) - panels.start(first);
     T* sums = nullptr;
@@ -215,12 +256,16 @@ struct Run {
     for (int64_t i = begin; i < end; ++i) {
       const Chunk chunk = cuts.chunks[i];
       int64_t width = panels.width(first);
-      if (!pixels_of(g, block, chunk, width * ptrdiff_t{sizeof(T)}, list)) return false;
+      ptrdiff_t step[4] = {p.kernel.channel, p.kernel.axis[0], p.kernel.axis[1], p.kernel.axis[2]}, start = 0;
+      for (int d = 0; d < 4; ++d) start += chunk.start[d] * step[d];
+      for (int d = 3; d >= 0; --d) step[d] = in_place ? step[d] : d == 3 ? width : step[d + 1] * chunk.whole[d + 1];
+      for (ptrdiff_t& bytes : step) bytes *= sizeof(T);
+      if (!pixels_of(g, block, chunk, step, list)) return false;
       for (int64_t j = first; j < last; ++j) {
         const int64_t w = panels.width(j), used = panels.used(j);
         const T* from = kernel + g * p.kernel.group + panels.start(j) * p.kernel.output;
-        pack_panel(kernels, p, from, chunk, used, w, panel);
-        for (int64_t t = 0; w != width && t < lists; ++t)
+        if (!in_place) pack_panel(kernels, p, from, chunk, used, w, panel);
+        for (int64_t t = 0; w != width && !in_place && t < lists; ++t)
           for (Tap *tap = list.tap + t * depth, *end = tap + list.steps[t]; tap != end; ++tap)
             tap->b = tap->b / width * w;
         width = w;
@@ -237,7 +282,8 @@ struct Run {
           job.depth = list.steps[t];
           job.ldc = (choice.by_tap ? taps : 1) * row * ptrdiff_t{sizeof(T)};
           multiply_panel(panels.shape(j), job, list.row, choice.by_tap ? block.extent[0] : rows,
-                         reinterpret_cast<const char*>(panel), c + t * row, static_cast<const T*>(nullptr));
+                         reinterpret_cast<const char*>(in_place ? from + start : panel), c + t * row,
+                         static_cast<const T*>(nullptr));
         }
         if (cuts.parts == 1 && !here && i + 1 == end) finish(g, block, j, c, ld);
       }
@@ -247,7 +293,7 @@ struct Run {
   }
 
   // The rows, and for each of their taps (or all together) the chunk's pixels that it meets.
-  bool pixels_of(int64_t g, const Block& block, const Chunk& chunk, ptrdiff_t step, Lists& list) const {
+  bool pixels_of(int64_t g, const Block& block, const Chunk& chunk, const ptrdiff_t (&step)[4], Lists& list) const {
     const Box box = touched(p, block, chunk);
     const T* base = image + g * p.image.group;
     ImageView<T> v(p, base, box);
@@ -259,10 +305,14 @@ struct Run {
       v = ImageView<T>(p, staged, layout);
     }
     if (!choice.by_tap) {
-      v.rows(block, list.row);
-      Tap* to = list.tap;
-      v.taps(chunk, [&](int64_t k, ptrdiff_t a) { *to++ = {a, k * step}; });
-      list.steps[0] = to - list.tap;
+      const char** row = list.row;
+      for (int64_t c = 0; c < block.extent[0]; ++c)
+        for (int64_t z = 0; z < block.extent[1]; ++z)
+          for (int64_t y = 0; y < block.extent[2]; ++y) {
+            const T* at = v.base + c * v.batch + z * v.row[0] + y * v.row[1];
+            for (int64_t x = 0; x < block.extent[3]; ++x, at += v.row[2]) *row++ = reinterpret_cast<const char*>(at);
+          }
+      list.steps[0] = pixels(v, chunk, 0, step, list.tap);
       return true;
     }
     for (int64_t c = 0; c < block.extent[0]; ++c) list.row[c] = reinterpret_cast<const char*>(v.base + c * v.batch);
@@ -276,13 +326,25 @@ struct Run {
           const Chunk part = seen(p, one, chunk);
           ptrdiff_t at = z * v.row[0] + y * v.row[1] + x * v.row[2];
           for (int a = 0; a < CK_MAX_SPATIAL; ++a) at += (part.start[a + 1] - chunk.start[a + 1]) * v.tap[a];
-          at *= ptrdiff_t{sizeof(T)};
-          Tap* const begin = list.tap + t * cuts.chunks.depth();
-          Tap* to = begin;
-          v.taps(part, [&](int64_t k, ptrdiff_t a) { *to++ = {at + a, k * step}; });
-          list.steps[t] = to - begin;
+          list.steps[t] = pixels(v, part, at, step, list.tap + t * cuts.chunks.depth());
         }
     return true;
+  }
+
+  // Where the pixels of a part of a chunk lie, from `at` on, and their steps; returns how many they are.
+  static int64_t pixels(const ImageView<T>& v, const Chunk& part, ptrdiff_t at, const ptrdiff_t (&step)[4], Tap* to) {
+    constexpr ptrdiff_t size = sizeof(T);
+    const Tap* const begin = to;
+    const int64_t *n = part.extent, *first = part.first;
+    for (int64_t b = 0; b < n[0]; ++b)
+      for (int64_t z = 0; z < n[1]; ++z)
+        for (int64_t y = 0; y < n[2]; ++y) {
+          ptrdiff_t a = (at + b * v.channel + z * v.tap[0] + y * v.tap[1]) * size;
+          ptrdiff_t k =
+              (first[0] + b) * step[0] + (first[1] + z) * step[1] + (first[2] + y) * step[2] + first[3] * step[3];
+          for (const Tap* const end = to + n[3]; to != end; ++to, a += v.tap[2] * size, k += step[3]) *to = {a, k};
+        }
+    return to - begin;
   }
 
   // The sums of a block and panel into the result.
@@ -327,8 +389,9 @@ template <class T>
 class DirectWeight final : public Algorithm {
  public:
   DirectWeight(const ck_spec& spec, const Kernels<T>& kernels) : spec_(spec), kernels_(kernels) {
-    const Problem p = lower(spec_, canonical_operands(spec_), 0);
-    const bool may_turn = interchangeable(p);
+    Problem p = lower(spec_, canonical_operands(spec_), 0);
+    const bool may_turn = one_tap(p);
+    if (may_turn) p = only_pixels(p);
     choice_ = choose(kernels_, p, may_turn ? interchange(p) : p, may_turn);
   }
 
@@ -391,7 +454,8 @@ class DirectWeight final : public Algorithm {
  private:
   Problem problem(const ck_operands& o) const {
     const Problem p = lower(spec_, o, 0);
-    return choice_.interchanged ? interchange(p) : p;
+    if (!one_tap(p)) return p;
+    return choice_.interchanged ? interchange(only_pixels(p)) : only_pixels(p);
   }
 
   ck_spec spec_;
