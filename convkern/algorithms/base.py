@@ -105,6 +105,20 @@ def lane_use(size: int, width: int) -> float:
     return size / (-(-size // width) * width) if size else 1.0
 
 
+def inside(spec: Spec) -> float:
+    """Share of all pairs of tap and output pixel that meet the image and not its zero padding."""
+    if spec.padding_mode != "zeros":
+        return 1.0
+    share = 1.0
+    axes = zip(spec.input, spec.output, spec.kernel, spec.stride, spec.dilation, spec.padding, strict=True)
+    for size, out, taps, stride, dilation, (low, _) in axes:
+        some = min(taps, 64)  # of a long kernel some taps stand for all
+        starts = [(i * (taps - 1) // max(1, some - 1)) * dilation - low for i in range(some)]
+        met = sum(max(0, min(out, -(-(size - at) // stride)) - max(0, -(at // stride))) for at in starts)
+        share *= met / max(1, some * out)
+    return share
+
+
 def shared(seconds: float, machine: Machine, threads: int) -> float:
     """Time of work spread over the pool, which leaves little work alone."""
     return seconds if seconds < machine.serial or threads == 1 else seconds / threads + machine.fork

@@ -4,7 +4,7 @@ import math
 
 from ..machine import Machine
 from ..spec import DTYPES, Spec
-from .base import Algorithm, lane_use, line, moved, packing, products, shared, shuffled, unit
+from .base import Algorithm, inside, lane_use, line, moved, packing, products, shared, shuffled, unit
 
 
 class Direct(Algorithm):
@@ -15,7 +15,33 @@ class Direct(Algorithm):
     def error(self, spec: Spec) -> float:
         return unit(spec) * (8 + 2 * math.sqrt(spec.terms))
 
+    def weight_cost(self, spec: Spec, machine: Machine, threads: int) -> float:
+        """Seconds of a weight gradient: outer products over the pixels of each tap that lie in the image."""
+        lanes, groups = machine.vector(spec.dtype), spec.groups
+        channels, outputs = spec.ci // groups, spec.co // groups
+        taps, pixels = math.prod(spec.kernel), spec.n * math.prod(spec.output)
+        by_tap = channels >= 6 or taps == 1
+        vectors = -(-outputs // lanes)
+        products = channels * vectors
+        if taps == 1 and not any(map(any, spec.padding)):  # either operand may take the lanes
+            products = min(products, outputs * -(-channels // lanes))
+        rows = channels if by_tap else channels * taps
+        products *= max(1.0, 6 / max(1, rows))  # too few sums under way to hide the latency of adding
+        reached = inside(spec) if by_tap else 1.0
+        cycles = taps * pixels * reached * products / 2 / machine.efficiency
+        # Every tile loads and stores its sums once a chunk; the gradient is packed, steps are listed, dw is transposed.
+        cycles += taps * products * (4 + -(-pixels // 384) * 4)
+        cycles += pixels * vectors * lanes * (0.25 if spec.channels_last else 0.5)
+        cycles += 3 * taps * pixels * reached if by_tap and taps > 1 else 0.0
+        cycles += 0.0 if taps == 1 else 0.5 * taps * channels * outputs
+        if not by_tap:
+            cycles += 0.5 * spec.n * channels * math.prod(spec.input)
+        seconds = groups * cycles / machine.clock() + (machine.group * groups if groups > 1 else 0.0)
+        return shared(max(seconds, moved(spec, machine)), machine, threads) + machine.call
+
     def cost(self, spec: Spec, machine: Machine, *, planned: bool, threads: int) -> float:
+        if spec.direction == "grad_weight":
+            return self.weight_cost(spec, machine, threads)
         rows, columns, depth = products(spec)
         lanes = machine.vector(spec.dtype)
         # Every tile stores once per sum: about as long as eight of its multiply-add steps.
@@ -32,7 +58,7 @@ class Direct(Algorithm):
         arithmetic = min(by_channels, by_pixels)
         arithmetic += machine.group * spec.groups * spec.n if spec.groups > 1 else 0.0
         seconds = shared(max(arithmetic, moved(spec, machine)), machine, threads)
-        if not planned and spec.direction != "grad_weight":
+        if not planned:
             seconds += packing(spec, machine)
         return seconds + machine.call
 

@@ -8,7 +8,6 @@
 
 #include <math.h>
 #include <stdio.h>
-#include <stdlib.h>
 
 #include <atomic>
 
@@ -62,8 +61,14 @@ Problem interchange(const Problem& p) {
   return q;
 }
 
-constexpr int64_t fewest_steps = 192;                                                // of a part
-constexpr double copied_element = 0.25, turned_element = 0.5, stored_element = 0.5;  // cycles
+constexpr int64_t fewest_steps = 192;                                                                 // of a part
+constexpr double copied_element = 0.25, turned_element = 0.5, listed_step = 3, stored_element = 0.5;  // cycles
+
+// Steps of a chunk: its panel fits L1.
+template <class T>
+int64_t panel_depth(int64_t width) {
+  return std::max<int64_t>(32, std::max<int64_t>(cpu_info().l1, 16 << 10) / (width * int64_t{sizeof(T)}));
+}
 
 // How the product is turned and which tiles it takes.
 struct Choice {
@@ -98,25 +103,23 @@ Choice choose(const Kernels<T>& kernels, const Problem& plain, const Problem& tu
     const double store = p.result.output == 1
                              ? 0
                              : taps * static_cast<double>(p.batch) * static_cast<double>(p.outputs) * stored_element;
-    const double scattered = p.image.axis[2] * int64_t{sizeof(T)} % 1024 == 0 ? 0.1 : 0;
+    const int64_t apart = p.image.axis[2] * p.axis[2].dilation * int64_t{sizeof(T)};
+    const double scattered = apart % 1024 == 0 ? 0.1 : apart >= 256 ? 0.05 : 0;
     for (int by_tap = 1; by_tap >= 0; --by_tap)
       for (int i = 0; i < kernels.shapes; ++i) {
         const Panels<T> panels(kernels, kernels.tile[i], p.outputs);
         const double count = static_cast<double>(p.batch) * (by_tap ? 1 : taps), times = by_tap ? taps : 1;
         const auto one = [&](const TileShape<T>& s) {
           const double tiles = ceil(count / s.rows), rows = count / tiles;
-          const double steps = depth * (by_tap ? inside : 1), begun = ceil(steps / 192);
+          const double steps = depth * (by_tap ? inside : 1),
+                       begun = ceil(steps / double(panel_depth<T>(s.vectors * kernels.lanes)));
           return times * tiles *
-                 (steps *
-                      (step_cycles(rows, s.vectors, s.vectors) + 0.3 + scattered * rows + (s.vectors > 3 ? 0.3 : 0)) +
-                  begun * (30 + 2 * rows * s.vectors));
+                 (steps * (step_cycles(rows, s.vectors, s.vectors) + 0.3 + scattered * rows) +
+                  begun * (60 + 2 * rows * s.vectors));
         };
-
+        const double lists = by_tap && taps > 1 ? listed_step * taps * depth * inside : 0;
         const double cycles = static_cast<double>(p.groups) *
-                              ((panels.panels - 1) * one(*panels.main) + one(*panels.last) + pack + store);
-        if (getenv("CK_TURN") && may_turn && atoi(getenv("CK_TURN")) != turn) continue;
-        if (getenv("CK_SHAPE") && atoi(getenv("CK_SHAPE")) != i) continue;
-        if (getenv("CK_TAP") && atoi(getenv("CK_TAP")) != by_tap) continue;
+                              ((panels.panels - 1) * one(*panels.main) + one(*panels.last) + pack + store + lists);
         if (cycles >= best.cycles) continue;
         best = {turn != 0, by_tap != 0, i, cycles};
       }
@@ -143,16 +146,14 @@ struct Cuts {
         parts(1),
         in_place(p.kernel.output == 1 && p.outputs % (panels.main->vectors * panels.lanes) == 0),
         threads(1) {
-    const int64_t l1 = std::max<int64_t>(cpu_info().l1, 16 << 10), l2 = cpu_info().l2, element = sizeof(T);
+    const int64_t l2 = cpu_info().l2, element = sizeof(T);
     const int64_t width = int64_t{panels.main->vectors} * panels.lanes;
-    int64_t depth = std::max<int64_t>(32, l1 / (width * element));
-    if (getenv("CK_KC")) depth = atoi(getenv("CK_KC"));
+    int64_t depth = panel_depth<T>(width);
     constexpr double serial_cycles = 30000;
     const bool lines = p.result.output == 1;  // sums may lie in the result itself
     const int64_t all = p.batch * p.pixels() * panels.padded() * element * p.groups;
     if (choice.cycles > 4 * serial_cycles) {
-      while (parts < 16 && 2 * parts * all <= l2 / 4 && p.depth() >= 2 * parts * fewest_steps) parts *= 2;
-      if (getenv("CK_PARTS")) parts = atoi(getenv("CK_PARTS"));
+      while (parts < 4 && 2 * parts * all <= l2 / 4 && p.depth() >= 2 * parts * fewest_steps) parts *= 2;
     }
     depth = ceil_div(p.depth(), parts * ceil_div(p.depth(), parts * depth));
     // A block's sums take a quarter of L2 at most, all taps of a channel if they can. Where they lie in the result and
@@ -180,7 +181,7 @@ struct Cuts {
     while (!(lines && chunks.count() == 1) && sums() > l2 / 4 && splits < panels.panels) ++splits;
 
     // Few rows are done before packing pays.
-    in_place = in_place && p.batch * p.pixels() <= (getenv("CK_INP") ? atoi(getenv("CK_INP")) : 4) * panels.main->rows;
+    in_place = in_place && p.batch * p.pixels() <= 12 * panels.main->rows;
     if (choice.cycles > serial_cycles) threads = max_threads;
     if (threads == 1) return;
     // What the cuts make be read, and packed or staged, once more: the image by another split, the gradient by another
@@ -190,10 +191,17 @@ struct Cuts {
                          static_cast<double>(p.channels * p.axis[0].in * p.axis[1].in * p.axis[2].in);
     const double grad = copied_element * static_cast<double>(p.depth()) * static_cast<double>(p.outputs);
     while (total() < threads || (total() < 8 * threads && total() % threads != 0)) {
-      const bool can_rows = blocks.piece(0) >= 2 * panels.main->rows, can_panels = splits < panels.panels;
+      // Channels where they leave a tile or more, else the longest axis; sums of parts are laid out by channels.
+      int along = 0;
+      if (parts == 1 && (!choice.by_tap || blocks.piece(0) < 2 * panels.main->rows))
+        for (int d = along = choice.by_tap ? 1 : 0; d < 4; ++d)
+          if (blocks.piece(d) > blocks.piece(along)) along = d;
+      const bool can_rows = blocks.piece(along) > 1 && (choice.by_tap || blocks.rows() >= 2 * panels.main->rows);
+      const bool can_panels = splits < panels.panels;
       if (!can_rows && !can_panels) break;
-      if (can_rows && (!can_panels || lines || grad < image))
-        blocks.cut(0, blocks.parts[0] + 1);
+      const bool uneven = panels.panels < 4 * threads && panels.panels % threads != 0;
+      if (can_rows && (!can_panels || lines || uneven || grad < image))
+        blocks.cut(along, blocks.parts[along] + 1);
       else
         ++splits;
     }
@@ -360,8 +368,14 @@ struct Run {
       if (residual)
         extra = {residual + first_output(p.residual, g, of) + panels.start(j) * p.residual.output, extra_row,
                  p.residual.output};
-      kernels.store(from, ld, rows, panels.used(j), out, extra, spec.clamp != 0, static_cast<T>(spec.lo),
-                    static_cast<T>(spec.hi));
+      // Some columns at a time: each is a stream of its own where channels and taps lie along the result's lines, and
+      // streams a large power of two apart crowd a few cache sets.
+      const int64_t used = panels.used(j), together = p.result.output == 1 ? used : kernels.lanes;
+      for (int64_t l = 0; l < used; l += together, out.data += together * out.column) {
+        kernels.store(from + l, ld, rows, std::min(together, used - l), out, extra, spec.clamp != 0,
+                      static_cast<T>(spec.lo), static_cast<T>(spec.hi));
+        if (residual) extra.data += together * extra.column;
+      }
     };
     if (even) return put(block, block.rows(), c, pixel, extra_pixel);
     for (int64_t line = 0; line < block.lines(); ++line)
