@@ -22,9 +22,9 @@ class Direct(Algorithm):
         taps, pixels = math.prod(spec.kernel), spec.n * math.prod(spec.output)
         by_tap = channels >= 6 or taps == 1
         vectors = -(-outputs // lanes)
-        products = channels * vectors
+        products = float(channels * vectors)
         if taps == 1 and not any(map(any, spec.padding)):  # either operand may take the lanes
-            products = min(products, outputs * -(-channels // lanes))
+            products = min(products, float(outputs * -(-channels // lanes)))
         rows = channels if by_tap else channels * taps
         products *= max(1.0, 6 / max(1, rows))  # too few sums under way to hide the latency of adding
         reached = inside(spec) if by_tap else 1.0

@@ -3,6 +3,7 @@
 The tiles are those of csrc/algo/winograd_form.h, which has the equations; the forms those of csrc/isa/instantiate.h.
 """
 
+import itertools
 import math
 from dataclasses import dataclass
 from typing import ClassVar
@@ -12,6 +13,28 @@ from ..spec import DTYPES, Spec
 from .base import Algorithm, lane_use, moved, shared, shuffled, unit
 
 MOST_SPAN = 1024  # pixels along an axis that a Winograd patch may span
+MOST_PHASES = 16  # of an input gradient's stride
+FEWEST_LINE_CHANNELS = 64  # of a phase along one axis only
+
+Axis = tuple[int, int, int, int]  # outputs, taps, stride and dilation of a problem along one axis
+
+
+def phase_count(spec: Spec) -> int:
+    """Problems that an input gradient falls into."""
+    if spec.direction != "grad_input":
+        return 1
+    axes = zip(spec.kernel, spec.stride, spec.dilation, strict=True)
+    return math.prod(min(k, s // math.gcd(s, d)) for k, s, d in axes)
+
+
+def rest_cost(spec: Spec, machine: Machine, phase: tuple[Axis, ...], threads: int) -> float:
+    """Seconds of a phase that `direct` does for want of a form."""
+    columns = spec.ci // spec.groups
+    flops = 2 * spec.n * spec.co * columns * math.prod(size * taps for size, taps, _, _ in phase)
+    speed = (
+        machine.peak(spec.dtype) * 0.9 * machine.efficiency * max(lane_use(columns, machine.vector(spec.dtype)), 1e-3)
+    )
+    return shared(flops / speed, machine, threads)
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +70,9 @@ def tile_axis(taps: int, stride: int, dilation: int, size: int, outputs: int) ->
     return TileAxis(taps, outputs, -(-taps // stride), stride, dilation * -(-per_phase // outputs))
 
 
+TileAxes = tuple[int, TileAxis, TileAxis, bool]  # taps along z, y, x, whether y and x changed places
+
+
 class Winograd(Algorithm):
     """Winograd's F(m x m, r x r) and F(m, r): fewer multiplications, paid for by transforms.
 
@@ -64,18 +90,36 @@ class Winograd(Algorithm):
         self.name = f"winograd{m}"
         self.m = m
 
-    def axes(self, spec: Spec) -> tuple[int, TileAxis, TileAxis, bool] | None:
+    @staticmethod
+    def phases(spec: Spec) -> list[tuple[Axis, ...]]:
+        """What csrc/core/lower.cpp makes of a spec: one problem, or one a phase of an input gradient's stride."""
+        if spec.direction != "grad_input":
+            return [tuple(zip(spec.output, spec.kernel, spec.stride, spec.dilation, strict=True))]
+        along = []
+        axes = zip(spec.input, spec.kernel, spec.stride, spec.dilation, spec.padding, strict=True)
+        for size, taps, stride, dilation, (low, _) in axes:
+            step = stride // math.gcd(stride, dilation)
+            residues = [(first * dilation - low) % stride for first in range(min(taps, step))]
+            along.append(
+                [
+                    (max(0, -(-(size - residue) // stride)), -(-(taps - first) // step), 1, dilation * step // stride)
+                    for first, residue in enumerate(residues)
+                ]
+            )
+        return list(itertools.product(*along))
+
+    def forms_of(self, spec: Spec) -> list[tuple[tuple[Axis, ...], TileAxes | None]]:
+        """Each phase and its tiles, None for one that `direct` does."""
+        phases = self.phases(spec)
+        few = min(spec.ci, spec.co) // spec.groups < FEWEST_LINE_CHANNELS and len(phases) > 1
+        found = [(phase, self.axes(phase)) for phase in phases]
+        return [(phase, None if axes and few and axes[1].points == 1 else axes) for phase, axes in found]
+
+    def axes(self, phase: tuple[Axis, ...]) -> TileAxes | None:
         """(taps along z, y, x, whether y and x changed places), None where no form fits."""
-        rank = len(spec.kernel)
+        rank = len(phase)
         found = []
-        for a in range(rank):
-            taps, stride, dilation = spec.kernel[a], spec.stride[a], spec.dilation[a]
-            if spec.direction == "grad_input":  # each phase of the stride is a problem of its own
-                common = math.gcd(stride, dilation)
-                if min(taps, stride // common) > 1:
-                    return None
-                stride, dilation = 1, dilation // common
-            size = (spec.input if spec.direction == "grad_input" else spec.output)[a]
+        for a, (size, taps, stride, dilation) in enumerate(phase):
             if rank - a == 3:
                 if taps > 1 and (stride, dilation) != (1, 1):
                     return None
@@ -84,7 +128,7 @@ class Winograd(Algorithm):
             if axis is None:
                 return None
             found.append(axis)
-        slices = spec.kernel[0] if rank == 3 else 1
+        slices = phase[0][1] if rank == 3 else 1
         y, x = found if len(found) == 2 else (tile_axis(1, 1, 1, 1, 1), found[0])
         assert y is not None
         exchanged = y.taps > 1 and x.taps == 1
@@ -100,7 +144,9 @@ class Winograd(Algorithm):
     def supports(self, spec: Spec) -> str | None:
         if spec.direction == "grad_weight":
             return self.weight_gradient(spec)
-        if self.axes(spec) is None:
+        if phase_count(spec) > MOST_PHASES:
+            return "the stride has too many phases"
+        if all(axes is None for _, axes in self.forms_of(spec)):
             return f"no tile of {self.m} outputs for this kernel, stride and dilation"
         return None
 
@@ -116,8 +162,8 @@ class Winograd(Algorithm):
         return None
 
     def error(self, spec: Spec) -> float:
-        axes = self.axes(spec) if spec.direction != "grad_weight" else None
-        growth = self.growth[axes[2].points if axes else 6]
+        found = self.forms_of(spec) if spec.direction != "grad_weight" and phase_count(spec) <= MOST_PHASES else []
+        growth = max((self.growth[axes[2].points] for _, axes in found if axes), default=self.growth[6])
         return unit(spec) * growth * (8 + 2 * math.sqrt(spec.terms))
 
     def weight_cost(self, spec: Spec, machine: Machine, threads: int) -> float:
@@ -142,13 +188,30 @@ class Winograd(Algorithm):
     def cost(self, spec: Spec, machine: Machine, *, planned: bool, threads: int) -> float:
         if spec.direction == "grad_weight":
             return self.weight_cost(spec, machine, threads)
-        axes = self.axes(spec)
-        if axes is None:
+        if self.supports(spec) is not None:
             return math.inf
+        found = [(phase, self.axes(phase)) for phase in self.phases(spec)]
+        seconds = sum(
+            self.tiles_cost(spec, machine, phase, axes, planned, threads)
+            if axes
+            else rest_cost(spec, machine, phase, threads)
+            for phase, axes in found
+        )
+        return max(seconds, shared(moved(spec, machine), machine, threads)) + machine.call
+
+    def tiles_cost(
+        self,
+        spec: Spec,
+        machine: Machine,
+        phase: tuple[Axis, ...],
+        axes: TileAxes,
+        planned: bool,
+        threads: int,
+    ) -> float:
+        """Seconds of one phase by tiles."""
         slices, y, x, exchanged = axes
-        forward = spec.direction == "forward"
-        read, written = (spec.ci, spec.co) if forward else (spec.co, spec.ci)
-        target = spec.output if forward else spec.input
+        read, written = (spec.ci, spec.co) if spec.direction == "forward" else (spec.co, spec.ci)
+        target = [size for size, _, _, _ in phase]
         channels, columns, groups = read // spec.groups, written // spec.groups, spec.groups
         lanes, clock = machine.vector(spec.dtype), machine.clock()
         points, phases = y.points * x.points, y.summed * x.summed
@@ -166,7 +229,7 @@ class Winograd(Algorithm):
             staged = tiles * padded * points * phases * (8 if exchanged and not spec.channels_last else 1)
             seconds += staged * machine.shuffle_cycles / clock
         # Phases of a dilation lie apart along a line of NCHW, and are stored element by element.
-        scattered = 8 if spec.dilation[-1] > 1 else 1
+        scattered = 8 if phase[-1][3] > 1 or (spec.direction == "grad_input" and spec.stride[-1] > 1) else 1
         seconds += scattered * shuffled(spec, machine, tiles * written * y.outputs * x.outputs)
         # A transformed kernel beyond L2 streams past every block of some fifty tiles; three quarters of that hide
         # behind the products if there are enough of them.
@@ -174,8 +237,8 @@ class Winograd(Algorithm):
         if kernel > machine.l2 / 2:
             stream = max(1.0, tiles / 56) * kernel / machine.rate(2 * kernel)
             seconds = max(seconds + 0.25 * stream, stream)
-        seconds = shared(max(seconds, moved(spec, machine)), machine, threads)
+        seconds = shared(seconds, machine, threads)
         if not planned:  # each thread transforms what it uses: a share where tiles are few, everything where many
             transform = machine.transform_cycles * points * groups * depth * -(-columns // lanes) / clock
             seconds += (transform + 0.5 * kernel / machine.rate(kernel)) / (threads if tiles <= 100 else 1)
-        return seconds + machine.call
+        return seconds
