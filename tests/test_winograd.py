@@ -294,7 +294,7 @@ def test_what_is_not_served_is_refused_with_the_reason(algorithm):
         "1,4,9x9->4 3x3 s2x1",
         "1,4,9x9x9->4 3x3x3 d2x1x1",
         "1,4,2000x9->4 3x3 d600x1",
-        "grad_input 1,4,9x9->4 3x3 s2",
+        "grad_input 1,4,9x9->4 3x3 s3",
     ):
         assert "no tile" in STATED[algorithm].supports(problems.Spec.parse(line))
     for line in ("1,4,9x9->4 5x5", "1,4,9x9->4 3x3 s2 p1", "1,4,9->4 3", "1,4096,9x9->4096 3x3"):

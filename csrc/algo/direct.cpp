@@ -7,10 +7,12 @@
 #include <stdio.h>
 
 #include <atomic>
+#include <numeric>
 #include <vector>
 
 #include "algo/algorithms.h"
 #include "algo/direct.h"
+#include "algo/direct_weight.h"
 #include "core/operand.h"
 #include "runtime/arena.h"
 #include "runtime/pool.h"
@@ -252,12 +254,13 @@ bool Run<T>::task(int64_t index) const {
 template <class T>
 class Direct final : public Algorithm {
  public:
-  Direct(const ck_spec& spec, const Kernels<T>& kernels) : spec_(spec), kernels_(kernels) {
+  Direct(const ck_spec& spec, const Kernels<T>& kernels, const std::vector<int64_t>& phases)
+      : spec_(spec), kernels_(kernels) {
     const ck_operands canonical = canonical_operands(spec);
-    for (int64_t i = 0; i < phase_count(spec); ++i) {
+    for (const int64_t i : phases) {
       const Problem p = lower(spec, canonical, i);
-      const Orientation o = choose_orientation(kernels, p, spec.direction != CK_GRAD_WEIGHT);
-      phases_.push_back({o, packed_elements_});
+      const Orientation o = choose_orientation(kernels, p, true);
+      phases_.push_back({i, o, packed_elements_});
       packed_elements_ += p.groups * kernel_elements(p, o);
     }
   }
@@ -267,21 +270,21 @@ class Direct final : public Algorithm {
     ck_operands o = canonical_operands(spec_);
     o.kernel = kernel;
     for (size_t i = 0; i < phases_.size(); ++i)
-      pack_phase(lower(spec_, o, i), o, phases_[i].orientation, phases_[i].orientation.channels_inner,
+      pack_phase(lower(spec_, o, phases_[i].index), o, phases_[i].orientation, phases_[i].orientation.channels_inner,
                  reinterpret_cast<T*>(packed_.data) + phases_[i].packed);
     return CK_OK;
   }
 
   ck_status run(const ck_operands& o) const override {
-    if (phases_leave_gaps(spec_)) fill_with_bias<T>(spec_, o);
+    if (whole() && phases_leave_gaps(spec_)) fill_with_bias<T>(spec_, o);
     for (size_t i = 0; i < phases_.size(); ++i) {
-      const Problem p = lower(spec_, o, i);
+      const Problem p = lower(spec_, o, phases_[i].index);
       if (p.pixels() == 0) continue;
       const Blocking<T> blocking = make_blocking(p, phases_[i].orientation, !o.kernel.data);
       const T* packed = nullptr;
       if (!o.kernel.data) {
         packed = reinterpret_cast<const T*>(packed_.data) + phases_[i].packed;
-      } else if (spec_.direction != CK_GRAD_WEIGHT && blocking.blocks.count() > 1) {
+      } else if (blocking.blocks.count() > 1) {
         // Several blocks use the same kernel: pack it once for this call.
         T* fresh = scratch_of<T>(kernel_slot, p.groups * kernel_elements(p, phases_[i].orientation));
         if (!fresh) return CK_OUT_OF_MEMORY;
@@ -303,7 +306,7 @@ class Direct final : public Algorithm {
     const ck_operands canonical = canonical_operands(spec_);
     int64_t most = 0;
     for (size_t i = 0; i < phases_.size(); ++i) {
-      const Problem p = lower(spec_, canonical, i);
+      const Problem p = lower(spec_, canonical, phases_[i].index);
       if (p.pixels() == 0) continue;
       const Blocking<T> b = make_blocking(p, phases_[i].orientation, true);
       most = std::max(most, std::min<int64_t>(b.threads, b.tasks(p)) * scratch_bytes(p, phases_[i].orientation, b));
@@ -313,7 +316,7 @@ class Direct final : public Algorithm {
   int64_t packed_bytes() const override { return packed_elements_ * int64_t{sizeof(T)}; }
 
   void detail(char* text, size_t size) const override {
-    const Problem p = lower(spec_, canonical_operands(spec_), 0);
+    const Problem p = lower(spec_, canonical_operands(spec_), phases_[0].index);
     const Orientation& o = phases_[0].orientation;
     const Blocking<T> b = make_blocking(p, o, true);
     snprintf(text, size, "%s on lanes, tile %dx%d, %lld blocks x %lld splits, %lld chunks of %lld%s",
@@ -325,9 +328,12 @@ class Direct final : public Algorithm {
 
  private:
   struct Phase {
+    int64_t index;
     Orientation orientation;
     int64_t packed;  // where its packed kernel starts, elements
   };
+
+  bool whole() const { return static_cast<int64_t>(phases_.size()) == phase_count(spec_); }
 
   int64_t kernel_elements(const Problem& p, const Orientation& o) const {  // of one group
     if (o.pixels_on_lanes) return p.outputs * p.depth();
@@ -369,9 +375,21 @@ class Direct final : public Algorithm {
 template <class T>
 std::unique_ptr<Algorithm> make_direct(const ck_spec& spec, const Kernels<T>& kernels, const char** reason) {
   if (phase_count(spec) > most_phases) return *reason = "the stride has too many phases", nullptr;
-  return std::make_unique<Direct<T>>(spec, kernels);
+  if (spec.direction == CK_GRAD_WEIGHT) return make_direct_weight(spec, kernels);
+  std::vector<int64_t> phases(phase_count(spec));
+  std::iota(phases.begin(), phases.end(), int64_t{0});
+  return std::make_unique<Direct<T>>(spec, kernels, phases);
+}
+template <class T>
+std::unique_ptr<Algorithm> make_direct_phases(const ck_spec& spec, const Kernels<T>& kernels,
+                                              const std::vector<int64_t>& phases) {
+  return std::make_unique<Direct<T>>(spec, kernels, phases);
 }
 template std::unique_ptr<Algorithm> make_direct(const ck_spec&, const Kernels<float>&, const char**);
 template std::unique_ptr<Algorithm> make_direct(const ck_spec&, const Kernels<double>&, const char**);
+template std::unique_ptr<Algorithm> make_direct_phases(const ck_spec&, const Kernels<float>&,
+                                                       const std::vector<int64_t>&);
+template std::unique_ptr<Algorithm> make_direct_phases(const ck_spec&, const Kernels<double>&,
+                                                       const std::vector<int64_t>&);
 
 }  // namespace convkern

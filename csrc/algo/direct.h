@@ -1,8 +1,12 @@
 // How `direct` cuts and turns one problem; computed from the problem alone, before any data is seen.
 #pragma once
 
+#include <memory>
+#include <vector>
+
 #include "core/chunk.h"
 #include "core/gemm.h"
+#include "core/plan.h"
 
 namespace convkern {
 
@@ -34,6 +38,11 @@ struct Blocking {
            int threads);
   int64_t tasks(const Problem& p) const { return p.groups * blocks.count() * splits; }
 };
+
+// `direct` for some phases of an input gradient only, which writes nothing but their pixels.
+template <class T>
+std::unique_ptr<Algorithm> make_direct_phases(const ck_spec& spec, const Kernels<T>& kernels,
+                                              const std::vector<int64_t>& phases);
 
 // Bytes of scratch one thread takes.
 template <class T>

@@ -102,7 +102,11 @@ void stage_row(const T* from, ptrdiff_t step, int64_t in, int mode, int64_t star
 template <class T>
 void stage_runs(const T* from, ptrdiff_t step, int64_t in, int mode, int64_t start, int64_t count, int64_t run,
                 ptrdiff_t pitch, T* to) {
+  const int64_t lo = start < 0 ? -start : 0, hi = in - start < count ? in - start : count;
+  const bool together = step == run && pitch == run && lo < hi;  // few channels: one copy is many short ones
+  if (together) memcpy(to + lo * pitch, from + (start + lo) * step, (hi - lo) * run * sizeof(T));
   for (int64_t i = 0; i < count; ++i, to += pitch) {
+    if (together && i >= lo && i < hi) continue;
     const int64_t source = pad_index(mode, start + i, in);
     if (source < 0) {
       memset(to, 0, run * sizeof(T));
