@@ -5,6 +5,7 @@
 #include "kernels/lines.h"
 #include "kernels/pack.h"
 #include "kernels/softmax.h"
+#include "kernels/sweep.h"
 #include "kernels/tap.h"
 #include "kernels/tile.h"
 #include "kernels/winograd.h"
@@ -38,6 +39,7 @@ constexpr Kernels<T> make_kernels() {
   static_assert(sizeof winograd == sizeof table.winograd);
   for (int i = 0; i < winograd_forms; ++i) table.winograd[i] = winograd[i];
   table.depthwise = depthwise<T>;
+  table.sweep = sweep<T>;
   table.depthwise_weight = depthwise_weight<T>;
   table.fft = fft_kernels<T>();
   table.element = make_element_kernels<T>();
