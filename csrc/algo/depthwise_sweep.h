@@ -38,11 +38,14 @@ class Sweep {
         static_cast<double>(p.batch * p.pixels() * p.groups / lanes_) * (static_cast<double>(p.taps()) + 4);
     if (work < 20000) return;
     threads_ = most_threads;
-    // Samples, then planes, then lines, then pieces of lines, until each thread has some.
-    const int64_t wanted = 4 * threads_, least[] = {1, 1, 2 * height_, 256};
-    for (int d = 0; d < 4 && blocks_.count() < wanted; ++d)
-      blocks_.cut(d, std::clamp<int64_t>(ceil_div(wanted, blocks_.count()), 1, ceil_div(blocks_.extent[d], least[d])));
-    if (blocks_.count() < threads_) blocks_.cut(2, std::clamp<int64_t>(threads_, blocks_.parts[2], blocks_.extent[2]));
+    // Samples, then planes, then lines, then pieces of lines, until each thread has some; as many for each.
+    const int64_t least[] = {1, 1, height_, 256};
+    for (int d = 0; d < 4 && blocks_.count() < 4 * threads_; ++d) {
+      int64_t parts = std::min(ceil_div(4 * threads_, blocks_.count()), ceil_div(blocks_.extent[d], least[d]));
+      if (blocks_.count() == 1 && parts > threads_) parts -= parts % threads_;
+      blocks_.cut(d, parts);
+    }
+    if (blocks_.count() < threads_) blocks_.cut(2, std::min<int64_t>(threads_, blocks_.extent[2]));
   }
 
   // Whether the arrays lie as they must and the kernels serve the problem.
@@ -71,9 +74,10 @@ class Sweep {
     const T* image = static_cast<const T*>(o.image.data) + p_.image.offset;
     T* result = static_cast<T*>(o.result.data) + p_.result.offset;
     const T* rows[most_lines];
-    ptrdiff_t weight[most_lines];
+    ptrdiff_t weight[most_lines], inside[most_lines];
+    alignas(64) static const T zeros[max_panel_lanes] = {};
     T* out[max_sweep_lines];
-    job.rows = rows, job.weight = weight, job.out = out;
+    job.rows = rows, job.weight = weight, job.inside = inside, job.out = out;
     for (int64_t b = block.start[0]; b < block.start[0] + block.extent[0]; ++b)
       for (int64_t qz = block.start[1]; qz < block.start[1] + block.extent[1]; ++qz) {
         const T* sample = image + b * p_.image.batch;
@@ -81,19 +85,22 @@ class Sweep {
         const int64_t end = block.start[2] + block.extent[2];
         for (int64_t qy = block.start[2], height; qy < end; qy += height) {
           const int64_t top = qy * y.stride - y.pad;
-          height = std::min<int64_t>(height_, end - qy);  // as many lines of outputs as have whole windows
-          while (height > 1 && !(several_[height] && top >= 0 && top + (height - 1) * y.stride + y.taps <= y.in))
-            --height;
+          height = std::min<int64_t>(height_, end - qy);
           job.lines = 0;
           if (height > 1) {
-            const T* line = sample + qz * p_.image.axis[0] + top * p_.image.axis[1];
-            for (; job.lines < (height - 1) * y.stride + y.taps; line += p_.image.axis[1]) rows[job.lines++] = line;
+            const T* plane_in = sample + qz * p_.image.axis[0];
+            for (; job.lines < (height - 1) * y.stride + y.taps; ++job.lines) {
+              const int64_t iy = pad_index(p_.pad_mode, top + job.lines, y.in);
+              inside[job.lines] = iy < 0 ? 0 : -1;
+              rows[job.lines] = iy < 0 ? zeros : plane_in + iy * p_.image.axis[1];
+            }
           } else {
             for (int64_t tz = 0; tz < z.taps; ++tz) {
               const int64_t iz = pad_index(p_.pad_mode, qz * z.stride + tz * z.dilation - z.pad, z.in);
               for (int64_t ty = 0; iz >= 0 && ty < y.taps; ++ty) {
                 const int64_t iy = pad_index(p_.pad_mode, top + ty * y.dilation, y.in);
                 if (iy < 0) continue;
+                inside[job.lines] = -1;
                 rows[job.lines] = sample + iz * p_.image.axis[0] + iy * p_.image.axis[1];
                 weight[job.lines++] = (tz * y.taps + ty) * x.taps * lanes_;
               }
@@ -128,7 +135,8 @@ class Sweep {
         job.in = x.in > at ? ceil_div(x.in - at, x.dilation) : 0;
         job.pixel = p_.image.axis[2] * x.dilation, job.out_step = p_.result.axis[2] * x.dilation;
         job.steps = ceil_div(block.extent[3] - residue, x.dilation) + under_way_;
-        const int64_t stretch = even_piece(job.steps, std::max<int64_t>(16, cpu_info().l1 / 2 / step_bytes));
+        const int64_t stretch =
+            even_piece(job.steps, std::max<int64_t>(8 * under_way_ + 1, cpu_info().l1 / 2 / step_bytes));
         const auto vectors = [&](int64_t first, int64_t used, const T* weights) {
           job.row_offset = first + at * p_.image.axis[2], job.out_offset = first + residue * p_.result.axis[2];
           job.bias = bias ? bias + first : nullptr;
@@ -149,7 +157,7 @@ class Sweep {
   Region blocks_;
   int64_t lanes_;
   int threads_;
-  SweepFunction<T> one_, some_, several_[max_sweep_lines + 1] = {};  // with all lines of taps, with some; lines at once
+  SweepFunction<T> one_, some_, several_[max_sweep_lines + 1] = {};  // all lines of taps, some; lines at once
   int height_;                                                       // the most of them
   int64_t together_;                                                 // vectors of channels in a kernel call
   int64_t under_way_;  // sums of a line that a stretch leaves to the next one

@@ -27,7 +27,7 @@ CK_INLINE void sweep_column(const SweepJob<T>& job, int c, const T* const* row, 
   if constexpr (H == Held::weights) {
     CK_UNROLL
     for (int j = 0; j < J; ++j) {
-      V pixel = load<T>(row[j] + at);
+      V pixel = load<T>(row[j] + (at & job.inside[j]));
       keep(pixel);
       CK_UNROLL
       for (int r = 0; r < R; ++r) {
@@ -41,7 +41,7 @@ CK_INLINE void sweep_column(const SweepJob<T>& job, int c, const T* const* row, 
     V pixel[J];
     CK_UNROLL
     for (int j = 0; j < J; ++j) {
-      pixel[j] = load<T>(row[j] + at);
+      pixel[j] = load<T>(row[j] + (at & job.inside[j]));
       keep(pixel[j]);
     }
     CK_UNROLL
@@ -60,6 +60,7 @@ CK_INLINE void sweep_column(const SweepJob<T>& job, int c, const T* const* row, 
       V pixel = load<T>(job.rows[l] + at);
       keep(pixel);
       const T* weight = weights + job.weight[l];
+      __asm__("" : "+r"(weight));  // one register, where the compiler would have one for each tap
       CK_UNROLL
       for (int a = 0; a < A; ++a)
         if (tap(a) < KX) acc[0][a] += pixel * load<T>(weight + tap(a) * w);
@@ -90,12 +91,11 @@ void sweep_run(const SweepJob<T>& job) {
     int64_t i = job.first * S - job.lead;
     const T* row[J];
     CK_UNROLL
-    for (int j = 0; j < J; ++j) row[j] = job.rows[j] + job.row_offset + v * w;
+    for (int j = 0; j < J; ++j) row[j] = job.rows[j];
     T* out[R];
     CK_UNROLL
     for (int r = 0; r < R; ++r) out[r] = job.out[r] + job.out_offset + v * w;
-    ptrdiff_t at = i * job.pixel + (H == Held::nothing ? job.row_offset + v * w : 0),
-              to = (job.first - (A - 1)) * job.out_step;
+    ptrdiff_t at = job.row_offset + v * w + i * job.pixel, to = (job.first - (A - 1)) * job.out_step;
     for (int64_t t = job.first; t < job.last; ++t, to += job.out_step) {
       CK_UNROLL
       for (int c = 0; c < S; ++c, ++i, at += job.pixel)
@@ -134,7 +134,10 @@ SweepFunction<T> sweep_square(int64_t outputs) {
   if constexpr (CK_REGISTERS >= 32) {
     constexpr int most = K == 3 ? (S == 1 ? 4 : 2) : K == 5 ? 4 : 3;
     constexpr Held held = K == 3 ? Held::weights : Held::pixels;
-    if (outputs == most) return sweep_run<T, most, K, K, S, held>;
+    if constexpr (most >= 4)
+      if (outputs == 4) return sweep_run<T, 4, K, K, S, held>;
+    if constexpr (most >= 3)
+      if (outputs == 3) return sweep_run<T, 3, K, K, S, held>;
     if (outputs == 2) return sweep_run<T, 2, K, K, S, held>;
   }
   return nullptr;

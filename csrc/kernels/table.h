@@ -80,6 +80,7 @@ struct DepthwiseJob {
 template <class T>
 struct SweepJob {
   const T* const* rows;     // row_offset before column 0 of the lines that a window reads, top to bottom
+  const ptrdiff_t* inside;  // more than one line of outputs: -1, or 0 for a row of zeros, of which rows[i] is a vector
   const ptrdiff_t* weight;  // one line of outputs: where each row's weights lie from `weights`; more: not read
   int64_t lines;            // how many rows there are, likewise
   const T *weights, *bias;  // of the first vector, as [line][tap][lane]; bias: a vector each, or null
