@@ -9,6 +9,7 @@
 
 #include "algo/algorithms.h"
 #include "algo/depthwise.h"
+#include "algo/depthwise_planes.h"
 #include "algo/depthwise_sweep.h"
 #include "core/operand.h"
 #include "runtime/arena.h"
@@ -213,6 +214,11 @@ class Depthwise final : public Algorithm {
         parallel_shares(sweep.tasks(), sweep.threads(), [&](int64_t task, int) {
           if (!sweep.task(spec_, o, packed, task, carry_slot)) failed.store(true, std::memory_order_relaxed);
         });
+      } else if (p.pixels() > 0 && Planes<T>::serves(p, o.residual.data != nullptr)) {
+        const Planes<T> planes(kernels_, p, num_threads());
+        parallel_shares(planes.tasks(), planes.threads(), [&](int64_t task, int) {
+          if (!planes.task(spec_, o, packed, task, stage_slot)) failed.store(true, std::memory_order_relaxed);
+        });
       } else if (p.pixels() > 0) {
         const Layout<T> layout(kernels_, p, num_threads());
         const Run<T> run{spec_, o, kernels_, p, q, layout, packed};
@@ -234,6 +240,12 @@ class Depthwise final : public Algorithm {
       if (Sweep<T>::serves(kernels_, p, false)) {
         const Sweep<T> sweep(kernels_, p, num_threads());
         most = std::max(most, std::min<int64_t>(sweep.threads(), sweep.tasks()) * sweep.carried() * int64_t{sizeof(T)});
+        continue;
+      }
+      if (Planes<T>::serves(p, false)) {
+        const Planes<T> planes(kernels_, p, num_threads());
+        most =
+            std::max(most, std::min<int64_t>(planes.threads(), planes.tasks()) * planes.staged() * int64_t{sizeof(T)});
         continue;
       }
       const Layout<T> layout(kernels_, p, num_threads());

@@ -1,6 +1,7 @@
 // Fills one ISA's tables. An isa/NAME.cpp sets CK_ISA, CK_VECTOR_BYTES, CK_REGISTERS and CK_TILES(T), a list of
 // tile_shape<T, rows, vectors>() from narrow to wide, then includes this file; setup.py compiles it with NAME's flags.
 #include "kernels/depthwise.h"
+#include "kernels/depthwise_plane.h"
 #include "kernels/fft.h"
 #include "kernels/lines.h"
 #include "kernels/pack.h"
@@ -40,6 +41,8 @@ constexpr Kernels<T> make_kernels() {
   for (int i = 0; i < winograd_forms; ++i) table.winograd[i] = winograd[i];
   table.depthwise = depthwise<T>;
   table.sweep = sweep<T>;
+  table.depthwise_plane = depthwise_plane<T>;
+  table.every_nth = every_nth<T>;
   table.depthwise_weight = depthwise_weight<T>;
   table.fft = fft_kernels<T>();
   table.element = make_element_kernels<T>();

@@ -95,6 +95,24 @@ struct SweepJob {
   bool clamp;
   T lo, hi;
 };
+// One plane, pixels on the lanes, from a padded copy; see kernels/depthwise_plane.h. Strides in elements.
+template <class T>
+struct DepthwisePlane {
+  const T* image;
+  ptrdiff_t row;
+  const ptrdiff_t* offset;   // of each tap along x
+  int64_t taps, lines;       // along x, and along y
+  int64_t stride, dilation;  // along y
+  const T* weights;          // [line][tap], weight_step apart
+  ptrdiff_t weight_step;
+  T bias;
+  T* out;
+  ptrdiff_t out_row;
+  int64_t count, width;  // lines of outputs, and outputs of a line
+  bool clamp;
+  T lo, hi;
+};
+
 inline constexpr int max_sweep_lines = 4;
 template <class T>
 using SweepFunction = void (*)(const SweepJob<T>& job);
@@ -160,6 +178,9 @@ struct Kernels {
   // taps that lie side by side in the weights; any other number where these do not. Several lines of outputs are
   // neighbours, `stride` apart, and have all these lines.
   SweepFunction<T> (*sweep)(int64_t outputs, int64_t lines, int64_t taps, int64_t stride);
+
+  void (*depthwise_plane)(const DepthwisePlane<T>& job);
+  void (*every_nth)(const T* x, ptrdiff_t step, int64_t n, T* to);  // to[i] = x[i * step]
 
   // sums[k] += sum_i grad[i] * x[i * step + k * tap_step] for `taps` taps k: vectors of channels, strides in elements.
   void (*depthwise_weight)(const T* grad, int64_t count, const T* x, ptrdiff_t step, ptrdiff_t tap_step, int64_t taps,

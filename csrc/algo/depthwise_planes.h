@@ -1,0 +1,118 @@
+// Depthwise convolution where lines of pixels lie together in image and result: a plane at a time, pixels on the lanes.
+//   result[g, q] = bias + sum_t image[g, q*stride + t*dilation - pad] * kernel[g, t]      x on the lanes
+// Some lines of a plane are copied with their borders into scratch that stays in L1, split by the stride along x so
+// that a tap's pixels lie together. The kernel (kernels/depthwise_plane.h) knows neither borders nor strides along x.
+#pragma once
+
+#include <string.h>
+
+#include <algorithm>
+
+#include "core/chunk.h"
+#include "core/plan.h"
+#include "runtime/arena.h"
+#include "runtime/cpu.h"
+
+namespace convkern {
+
+template <class T>
+class Planes {
+ public:
+  static constexpr int64_t most_taps = 64;  // along x
+  static constexpr int64_t tall = 8;        // lines that a tile may read beyond those wanted
+
+  Planes(const Kernels<T>& kernels, const Problem& p, int most_threads)
+      : kernels_(kernels), p_(p), lanes_(kernels.lanes), threads_(1) {
+    const Axis &y = p.axis[1], &x = p.axis[2];
+    reach_ = (x.out - 1) * x.stride + (x.taps - 1) * x.dilation + 1;
+    phase_ = round_up(ceil_div(reach_, x.stride) + lanes_, lanes_);
+    row_ = spread_pitch(phase_ * x.stride, sizeof(T));
+    const int64_t fit = cpu_info().l1 / 2 / (row_ * int64_t{sizeof(T)});
+    lines_ = even_piece(y.out, std::max<int64_t>(tall, (fit - (y.taps - 1) * y.dilation) / y.stride / tall * tall));
+    pieces_ = ceil_div(y.out, lines_);
+    const double work = static_cast<double>(blocks() * lines_) * static_cast<double>(ceil_div(x.out, lanes_)) *
+                        (static_cast<double>(p.taps()) + 8);
+    if (work >= 20000) threads_ = most_threads;
+  }
+
+  static bool serves(const Problem& p, bool has_residual) {
+    return p.outputs == 1 && p.image.axis[2] == 1 && p.result.axis[2] == 1 && !has_residual && p.axis[2].out > 1 &&
+           p.axis[0].taps == 1 && p.axis[2].taps <= most_taps && p.axis[2].stride <= 4 && p.axis[2].out <= 4096 &&
+           p.axis[1].taps * p.axis[1].dilation + p.axis[1].stride * tall <= 256;
+  }
+
+  int threads() const { return threads_; }
+  int64_t tasks() const { return std::min<int64_t>(blocks(), threads_ == 1 ? 1 : 8 * threads_); }
+  int64_t staged() const {  // elements a thread needs
+    const Axis& y = p_.axis[1];
+    return ((round_up(lines_, tall) - 1) * y.stride + (y.taps - 1) * y.dilation + 1) * row_ + 4 * lanes_;
+  }
+
+  // packed: [panel][tap][lane].
+  bool task(const ck_spec& spec, const ck_operands& o, const T* packed, int64_t index, int stage_slot) const {
+    const Axis &z = p_.axis[0], &y = p_.axis[1], &x = p_.axis[2];
+    T* copy = scratch_of<T>(stage_slot, staged());
+    if (!copy) return false;
+    memset(copy, 0, staged() * sizeof(T));  // the borders of zeros, for all planes
+    DepthwisePlane<T> job;
+    ptrdiff_t offset[most_taps];
+    for (int64_t k = 0; k < x.taps; ++k) offset[k] = k * x.dilation % x.stride * phase_ + k * x.dilation / x.stride;
+    job.image = copy, job.row = row_, job.offset = offset;
+    job.taps = x.taps, job.lines = y.taps, job.stride = y.stride, job.dilation = y.dilation;
+    job.weight_step = lanes_, job.width = x.out, job.out_row = p_.result.axis[1];
+    job.clamp = spec.clamp != 0, job.lo = static_cast<T>(spec.lo), job.hi = static_cast<T>(spec.hi);
+    const T* bias = static_cast<const T*>(o.bias);
+    const int64_t end = (index + 1) * blocks() / tasks();
+    for (int64_t i = index * blocks() / tasks(); i < end; ++i) {
+      const int64_t qz = i / pieces_ % z.out, g = i / (pieces_ * z.out) % p_.groups,
+                    b = i / (pieces_ * z.out * p_.groups);
+      const int64_t from = i % pieces_ * y.out / pieces_, to = (i % pieces_ + 1) * y.out / pieces_;
+      const int64_t iz = pad_index(p_.pad_mode, qz * z.stride - z.pad, z.in);
+      const T* plane = static_cast<const T*>(o.image.data) + p_.image.offset + b * p_.image.batch + g * p_.image.group +
+                       std::max<int64_t>(iz, 0) * p_.image.axis[0];
+      const int64_t count = (to - from - 1) * y.stride + (y.taps - 1) * y.dilation + 1, top = from * y.stride - y.pad;
+      for (int64_t j = 0; j < count; ++j) {
+        const int64_t iy = iz < 0 ? -1 : pad_index(p_.pad_mode, top + j, y.in);
+        if (iy < 0)
+          memset(copy + j * row_, 0, row_ * sizeof(T));
+        else
+          line(plane + iy * p_.image.axis[1], copy + j * row_);
+      }
+      job.weights = packed + (g / lanes_ * p_.taps()) * lanes_ + g % lanes_;
+      job.bias = bias ? bias[g] : T(0);
+      job.count = to - from;
+      job.out = static_cast<T*>(o.result.data) + p_.result.offset + b * p_.result.batch + g * p_.result.group +
+                qz * p_.result.axis[0] + from * p_.result.axis[1];
+      kernels_.depthwise_plane(job);
+    }
+    scratch_release(stage_slot);
+    return true;
+  }
+
+ private:
+  int64_t blocks() const { return p_.batch * p_.groups * p_.axis[0].out * pieces_; }
+
+  // One line with its borders; borders of zeros are there already.
+  void line(const T* from, T* to) const {
+    const Axis& x = p_.axis[2];
+    for (int64_t phase = 0; phase < x.stride; ++phase, to += phase_) {
+      // Column i of this phase is column first + i * stride of the image.
+      const int64_t first = phase - x.pad, n = ceil_div(reach_ - phase, x.stride);
+      const int64_t lo = std::clamp<int64_t>(first < 0 ? ceil_div(-first, x.stride) : 0, 0, std::max<int64_t>(n, 0));
+      const int64_t hi = std::clamp<int64_t>(first < x.in ? ceil_div(x.in - first, x.stride) : 0, lo, std::max(n, lo));
+      kernels_.every_nth(from + first + lo * x.stride, x.stride, hi - lo, to + lo);
+      if (p_.pad_mode == CK_PAD_ZEROS) continue;
+      for (int64_t i = 0; i < n; i = i + 1 == lo ? std::max(hi, lo) : i + 1)
+        if (i < lo || i >= hi) to[i] = from[pad_index(p_.pad_mode, first + i * x.stride, x.in)];
+    }
+  }
+
+  const Kernels<T>& kernels_;
+  const Problem& p_;
+  int64_t lanes_;
+  int threads_;
+  int64_t reach_, phase_, row_;  // padded columns that are read; elements of a phase of them, and of a line
+  int64_t lines_, pieces_;       // lines of outputs at a time, and the parts that makes of a plane
+};
+
+}  // namespace convkern
