@@ -19,7 +19,8 @@ template <class T>
 class Planes {
  public:
   static constexpr int64_t most_taps = 64;  // along x
-  static constexpr int64_t tall = 8;        // lines that a tile may read beyond those wanted
+  static constexpr int64_t most_stride = 4;
+  static constexpr int64_t tall = 8;  // lines that a tile may read beyond those wanted
 
   Planes(const Kernels<T>& kernels, const Problem& p, int most_threads)
       : kernels_(kernels), p_(p), lanes_(kernels.lanes), threads_(1) {
@@ -37,8 +38,8 @@ class Planes {
 
   static bool serves(const Problem& p, bool has_residual) {
     return p.outputs == 1 && p.image.axis[2] == 1 && p.result.axis[2] == 1 && !has_residual && p.axis[2].out > 1 &&
-           p.axis[0].taps == 1 && p.axis[2].taps <= most_taps && p.axis[2].stride <= 4 && p.axis[2].out <= 4096 &&
-           p.axis[1].taps * p.axis[1].dilation + p.axis[1].stride * tall <= 256;
+           p.axis[0].taps == 1 && p.axis[2].taps <= most_taps && p.axis[2].stride <= most_stride &&
+           p.axis[2].out <= 4096 && p.axis[1].taps * p.axis[1].dilation + p.axis[1].stride * tall <= 256;
   }
 
   int threads() const { return threads_; }
@@ -56,6 +57,8 @@ class Planes {
     memset(copy, 0, staged() * sizeof(T));  // the borders of zeros, for all planes
     DepthwisePlane<T> job;
     ptrdiff_t offset[most_taps];
+    Columns columns[most_stride];
+    for (int64_t phase = 0; phase < x.stride; ++phase) columns[phase] = columns_of(phase);
     for (int64_t k = 0; k < x.taps; ++k) offset[k] = k * x.dilation % x.stride * phase_ + k * x.dilation / x.stride;
     job.image = copy, job.row = row_, job.offset = offset;
     job.taps = x.taps, job.lines = y.taps, job.stride = y.stride, job.dilation = y.dilation;
@@ -71,12 +74,18 @@ class Planes {
       const T* plane = static_cast<const T*>(o.image.data) + p_.image.offset + b * p_.image.batch + g * p_.image.group +
                        std::max<int64_t>(iz, 0) * p_.image.axis[0];
       const int64_t count = (to - from - 1) * y.stride + (y.taps - 1) * y.dilation + 1, top = from * y.stride - y.pad;
+      // Lines inside the image one after the other; those above and below are zeros or, by the mode, other lines.
+      const int64_t lo = iz < 0 ? count : std::clamp<int64_t>(-top, 0, count);
+      const int64_t hi = std::clamp<int64_t>(y.in - top, lo, count);
+      if (hi > lo) stage(columns, plane + (top + lo) * p_.image.axis[1], hi - lo, copy + lo * row_);
       for (int64_t j = 0; j < count; ++j) {
+        if (j == lo) j = hi;
+        if (j >= count) break;
         const int64_t iy = iz < 0 ? -1 : pad_index(p_.pad_mode, top + j, y.in);
         if (iy < 0)
           memset(copy + j * row_, 0, row_ * sizeof(T));
         else
-          line(plane + iy * p_.image.axis[1], copy + j * row_);
+          stage(columns, plane + iy * p_.image.axis[1], 1, copy + j * row_);
       }
       job.weights = packed + (g / lanes_ * p_.taps()) * lanes_ + g % lanes_;
       job.bias = bias ? bias[g] : T(0);
@@ -92,18 +101,31 @@ class Planes {
  private:
   int64_t blocks() const { return p_.batch * p_.groups * p_.axis[0].out * pieces_; }
 
-  // One line with its borders; borders of zeros are there already.
-  void line(const T* from, T* to) const {
+  // Columns of one phase of the stride: the i-th is column first + i * stride of the image, inside it for lo <= i < hi.
+  struct Columns {
+    int64_t first, count, lo, hi;
+  };
+  Columns columns_of(int64_t phase) const {
+    const Axis& x = p_.axis[2];
+    Columns c;
+    c.first = phase - x.pad, c.count = std::max<int64_t>(0, ceil_div(reach_ - phase, x.stride));
+    c.lo = std::min(c.first < 0 ? ceil_div(-c.first, x.stride) : 0, c.count);
+    c.hi = std::clamp<int64_t>(c.first < x.in ? ceil_div(x.in - c.first, x.stride) : 0, c.lo, c.count);
+    return c;
+  }
+
+  // Some lines with their borders left and right; those of zeros are there already.
+  void stage(const Columns* columns, const T* from, int64_t lines, T* to) const {
     const Axis& x = p_.axis[2];
     for (int64_t phase = 0; phase < x.stride; ++phase, to += phase_) {
-      // Column i of this phase is column first + i * stride of the image.
-      const int64_t first = phase - x.pad, n = ceil_div(reach_ - phase, x.stride);
-      const int64_t lo = std::clamp<int64_t>(first < 0 ? ceil_div(-first, x.stride) : 0, 0, std::max<int64_t>(n, 0));
-      const int64_t hi = std::clamp<int64_t>(first < x.in ? ceil_div(x.in - first, x.stride) : 0, lo, std::max(n, lo));
-      kernels_.every_nth(from + first + lo * x.stride, x.stride, hi - lo, to + lo);
+      const Columns& c = columns[phase];
+      kernels_.every_nth(from + c.first + c.lo * x.stride, p_.image.axis[1], x.stride, c.hi - c.lo, to + c.lo, row_,
+                         lines);
       if (p_.pad_mode == CK_PAD_ZEROS) continue;
-      for (int64_t i = 0; i < n; i = i + 1 == lo ? std::max(hi, lo) : i + 1)
-        if (i < lo || i >= hi) to[i] = from[pad_index(p_.pad_mode, first + i * x.stride, x.in)];
+      for (int64_t j = 0; j < lines; ++j)
+        for (int64_t i = 0; i < c.count; ++i)
+          if (i < c.lo || i >= c.hi)
+            to[j * row_ + i] = from[j * p_.image.axis[1] + pad_index(p_.pad_mode, c.first + i * x.stride, x.in)];
     }
   }
 

@@ -8,9 +8,39 @@
 
 #include "kernels/simd.h"
 #include "kernels/table.h"
+#include "kernels/tap.h"
 
 namespace convkern {
 namespace CK_ISA {
+
+template <class T, int N>
+CK_INLINE void copy_ends(const T* x, T* to, int64_t n) {
+  struct Run {
+    T x[N];
+  } first, last;
+  __builtin_memcpy(&first, x, sizeof first);
+  __builtin_memcpy(&last, x + n - N, sizeof last);
+  __builtin_memcpy(to, &first, sizeof first);
+  __builtin_memcpy(to + n - N, &last, sizeof last);
+}
+
+// to[i] = x[i] for i < n, n > 0, by blocks that overlap at the end.
+template <class T>
+CK_INLINE void copy_run(const T* x, T* to, int64_t n) {
+  constexpr int w = lanes<T>;
+  if (n >= w) {
+    for (int64_t i = 0; i + w <= n; i += w) store<T>(to + i, load<T>(x + i));
+    if (n % w) store<T>(to + n - w, load<T>(x + n - w));
+  } else if (w > 8 && n >= 8) {
+    copy_ends<T, 8>(x, to, n);
+  } else if (w > 4 && n >= 4) {
+    copy_ends<T, 4>(x, to, n);
+  } else if (n >= 2) {
+    copy_ends<T, 2>(x, to, n);
+  } else {
+    *to = *x;
+  }
+}
 
 // KY and S are 0 where the taps of a column have to be read one by one.
 template <class T, int R, int NV, int KY, int S>
@@ -82,8 +112,7 @@ void plane_tile(const DepthwisePlane<T>& job, int64_t q, int64_t i) {
       T line[NV * w];
       CK_UNROLL
       for (int v = 0; v < NV; ++v) store<T>(line + v * w, acc[r][v]);
-      const int64_t n = used < NV * w ? used : NV * w;
-      for (int64_t x = 0; x < n; ++x) out[x] = line[x];
+      copy_run<T>(line, out, used < NV * w ? used : NV * w);
     }
   }
 }
@@ -126,40 +155,23 @@ void depthwise_plane(const DepthwisePlane<T>& job) {
   run(job);
 }
 
-// to[i] = x[i * step] for i < n, whole vectors where there are some.
+// to[r][i] = x[r][i * step] for i < n: lines of a plane, rows apart by `from_row` and `to_row`.
 template <class T>
-void every_nth(const T* x, ptrdiff_t step, int64_t n, T* to) {
+void every_nth(const T* x, ptrdiff_t from_row, ptrdiff_t step, int64_t n, T* to, ptrdiff_t to_row, int64_t rows) {
   constexpr int w = lanes<T>;
-  if (step != 1) {
-    for (int64_t i = 0; i < n; ++i) to[i] = x[i * step];
-    return;
+  if (step == 1 && n > 0) {
+    for (; rows > 0; --rows, x += from_row, to += to_row) copy_run<T>(x, to, n);
+  } else if (step == 2 && n > w) {  // the last element has no neighbour on its right, perhaps
+    for (; rows > 0; --rows, x += from_row, to += to_row) {
+      for (int64_t i = 0; i + w < n; i += w)
+        store<T>(to + i, every_second<T, false>(load<T>(x + 2 * i), load<T>(x + 2 * i + w)));
+      const T* last = x + 2 * (n - w) - 1;
+      store<T>(to + n - w, every_second<T, true>(load<T>(last), load<T>(last + w)));
+    }
+  } else {
+    for (; rows > 0; --rows, x += from_row, to += to_row)
+      for (int64_t i = 0; i < n; ++i) to[i] = x[i * step];
   }
-  if (n >= w) {
-    int64_t i = 0;
-    for (; i + w <= n; i += w) store<T>(to + i, load<T>(x + i));
-    if (i < n) store<T>(to + n - w, load<T>(x + n - w));
-    return;
-  }
-  const auto ends = [=](auto block) {
-    constexpr int64_t m = sizeof block / sizeof(T);
-    __builtin_memcpy(&block, x, sizeof block);
-    __builtin_memcpy(to, &block, sizeof block);
-    __builtin_memcpy(&block, x + n - m, sizeof block);
-    __builtin_memcpy(to + n - m, &block, sizeof block);
-  };
-  struct Eight {
-    T x[8];
-  };
-  struct Four {
-    T x[4];
-  };
-  struct Two {
-    T x[2];
-  };
-  if (n >= 8) return ends(Eight{});
-  if (n >= 4) return ends(Four{});
-  if (n >= 2) return ends(Two{});
-  if (n == 1) *to = *x;
 }
 
 }  // namespace CK_ISA

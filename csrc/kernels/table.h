@@ -180,7 +180,8 @@ struct Kernels {
   SweepFunction<T> (*sweep)(int64_t outputs, int64_t lines, int64_t taps, int64_t stride);
 
   void (*depthwise_plane)(const DepthwisePlane<T>& job);
-  void (*every_nth)(const T* x, ptrdiff_t step, int64_t n, T* to);  // to[i] = x[i * step]
+  // to[r][i] = x[r][i * step] for i < n, r < rows.
+  void (*every_nth)(const T* x, ptrdiff_t from_row, ptrdiff_t step, int64_t n, T* to, ptrdiff_t to_row, int64_t rows);
 
   // sums[k] += sum_i grad[i] * x[i * step + k * tap_step] for `taps` taps k: vectors of channels, strides in elements.
   void (*depthwise_weight)(const T* grad, int64_t count, const T* x, ptrdiff_t step, ptrdiff_t tap_step, int64_t taps,
