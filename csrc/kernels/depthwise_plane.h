@@ -101,11 +101,11 @@ void plane_tile(const DepthwisePlane<T>& job, int64_t q, int64_t i) {
   }
   T* out = job.out + q * job.out_row + i;
   const int64_t used = job.width - i;
-  const bool fits =
-      used >= NV * w || (job.out_row == job.width && (q + R) * job.width + NV * w <= job.count * job.width);
+  // Where a tile may end: its own line's end or, where lines lie end to end, that of the last one.
+  const int64_t room = job.out_row == job.width ? (job.count - q) * job.width - i : used;
   CK_UNROLL
   for (int r = 0; r < R; ++r, out += job.out_row) {
-    if (fits && q + r < job.count) {
+    if (used >= NV * w ? q + r < job.count : room - r * job.width >= NV * w) {
       CK_UNROLL
       for (int v = 0; v < NV; ++v) store<T>(out + v * w, acc[r][v]);
     } else if (q + r < job.count) {
@@ -120,7 +120,7 @@ void plane_tile(const DepthwisePlane<T>& job, int64_t q, int64_t i) {
 // Tiles from the right end leftwards: what one writes past a line's end, the next line's tiles overwrite.
 template <class T, int KY, int S>
 void plane_tiles(const DepthwisePlane<T>& job) {
-  constexpr int w = lanes<T>, most = CK_REGISTERS >= 32 ? 4 : KY == 7 ? 1 : 2, tall = CK_REGISTERS >= 32 ? 8 : 4;
+  constexpr int w = lanes<T>, most = CK_REGISTERS >= 32 ? 4 : KY == 7 ? 1 : 2, tall = CK_REGISTERS >= 32 ? 7 : 4;
   const int64_t vectors = (job.width + w - 1) / w, tiles = (vectors + most - 1) / most;
   for (int64_t q = 0; q < job.count;) {
     if (vectors == 1) {
