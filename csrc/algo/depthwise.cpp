@@ -9,6 +9,8 @@
 
 #include "algo/algorithms.h"
 #include "algo/depthwise.h"
+#include "algo/depthwise_planes.h"
+#include "algo/depthwise_sweep.h"
 #include "core/operand.h"
 #include "runtime/arena.h"
 #include "runtime/cpu.h"
@@ -17,7 +19,7 @@
 namespace convkern {
 namespace {
 
-enum Slot { stage_slot, table_slot, line_slot, kernel_slot = 5 };
+enum Slot { stage_slot, table_slot, line_slot, carry_slot, kernel_slot = 5 };
 
 constexpr int64_t max_held = 256;
 
@@ -207,7 +209,17 @@ class Depthwise final : public Algorithm {
     for (int64_t phase = 0; phase < phase_count(spec_); ++phase) {
       const Problem p = lower(spec_, o, phase), q = as_channels(p);
       T* next = o.kernel.data ? pack_phase(p, o, packed) : packed + packed_elements(p);
-      if (p.pixels() > 0) {
+      if (p.pixels() > 0 && Sweep<T>::serves(kernels_, p, o.residual.data != nullptr)) {
+        const Sweep<T> sweep(kernels_, p, num_threads());
+        parallel_shares(sweep.tasks(), sweep.threads(), [&](int64_t task, int) {
+          if (!sweep.task(spec_, o, packed, task, carry_slot)) failed.store(true, std::memory_order_relaxed);
+        });
+      } else if (p.pixels() > 0 && Planes<T>::serves(p, o.residual.data != nullptr)) {
+        const Planes<T> planes(kernels_, p, num_threads());
+        parallel_shares(planes.tasks(), planes.threads(), [&](int64_t task, int) {
+          if (!planes.task(spec_, o, packed, task, stage_slot)) failed.store(true, std::memory_order_relaxed);
+        });
+      } else if (p.pixels() > 0) {
         const Layout<T> layout(kernels_, p, num_threads());
         const Run<T> run{spec_, o, kernels_, p, q, layout, packed};
         parallel_for(layout.tasks(), layout.threads, [&](int64_t task, int) {
@@ -225,6 +237,17 @@ class Depthwise final : public Algorithm {
     for (int64_t phase = 0; phase < phase_count(spec_); ++phase) {
       const Problem p = lower(spec_, canonical_operands(spec_), phase);
       if (p.pixels() == 0) continue;
+      if (Sweep<T>::serves(kernels_, p, false)) {
+        const Sweep<T> sweep(kernels_, p, num_threads());
+        most = std::max(most, std::min<int64_t>(sweep.threads(), sweep.tasks()) * sweep.carried() * int64_t{sizeof(T)});
+        continue;
+      }
+      if (Planes<T>::serves(p, false)) {
+        const Planes<T> planes(kernels_, p, num_threads());
+        most =
+            std::max(most, std::min<int64_t>(planes.threads(), planes.tasks()) * planes.staged() * int64_t{sizeof(T)});
+        continue;
+      }
       const Layout<T> layout(kernels_, p, num_threads());
       const int64_t elements = layout.stage_elements(p) + layout.line_elements();
       most = std::max(most, std::min<int64_t>(layout.threads, layout.tasks()) * elements * int64_t{sizeof(T)});
@@ -245,18 +268,27 @@ class Depthwise final : public Algorithm {
   }
 
  private:
-  int64_t packed_elements(const Problem& p) const { return round_up(p.groups, kernels_.lanes) * p.outputs * p.taps(); }
+  int64_t packed_elements(const Problem& p) const {
+    return (round_up(p.groups, kernels_.lanes) + (ends_with_part(p) ? kernels_.lanes : 0)) * p.outputs * p.taps();
+  }
+  bool ends_with_part(const Problem& p) const {
+    return p.outputs == 1 && p.groups > kernels_.lanes && p.groups % kernels_.lanes != 0;
+  }
 
-  // Weights as [panel][output][tap][lane]; returns what follows them.
+  // Weights as [panel][output][tap][lane], and of a last panel that is not full once more with channels before it;
+  // returns what follows them.
   T* pack_phase(const Problem& p, const ck_operands& o, T* to) const {
     const int64_t w = kernels_.lanes;
     Problem q = p;  // lanes are groups
     q.kernel.output = p.kernel.group;
-    for (int64_t g = 0; g < p.groups; g += w)
+    const auto panel = [&](int64_t g) {
       for (int64_t m = 0; m < p.outputs; ++m, to += p.taps() * w)
         pack_panel(kernels_, q,
                    static_cast<const T*>(o.kernel.data) + p.kernel.offset + g * p.kernel.group + m * p.kernel.output,
                    Chunking(p, INT64_MAX)[0], std::min(w, p.groups - g), w, to);
+    };
+    for (int64_t g = 0; g < p.groups; g += w) panel(g);
+    if (ends_with_part(p)) panel(p.groups - w);
     return to;
   }
 

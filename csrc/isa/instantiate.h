@@ -1,10 +1,12 @@
 // Fills one ISA's tables. An isa/NAME.cpp sets CK_ISA, CK_VECTOR_BYTES, CK_REGISTERS and CK_TILES(T), a list of
 // tile_shape<T, rows, vectors>() from narrow to wide, then includes this file; setup.py compiles it with NAME's flags.
 #include "kernels/depthwise.h"
+#include "kernels/depthwise_plane.h"
 #include "kernels/fft.h"
 #include "kernels/lines.h"
 #include "kernels/pack.h"
 #include "kernels/softmax.h"
+#include "kernels/sweep.h"
 #include "kernels/tap.h"
 #include "kernels/tile.h"
 #include "kernels/update.h"
@@ -44,6 +46,9 @@ constexpr Kernels<T> make_kernels() {
   table.winograd[7].few_input = few_input<T, Toom<3, 4>, Toom<3, 4>>;
   table.winograd[7].few = few_line<T, Toom<3, 4>, Toom<3, 4>>;
   table.depthwise = depthwise<T>;
+  table.sweep = sweep<T>;
+  table.depthwise_plane = depthwise_plane<T>;
+  table.every_nth = every_nth<T>;
   table.depthwise_weight = depthwise_weight<T>;
   table.fft = fft_kernels<T>();
   table.element = make_element_kernels<T>();

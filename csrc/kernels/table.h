@@ -96,6 +96,47 @@ struct DepthwiseJob {
   T lo, hi;
 };
 
+// Vectors of channels along lines of outputs, straight from the image; see kernels/sweep.h. Strides in elements.
+template <class T>
+struct SweepJob {
+  const T* const* rows;     // row_offset before column 0 of the lines that a window reads, top to bottom
+  const ptrdiff_t* inside;  // more than one line of outputs: -1, or 0 for a row of zeros, of which rows[i] is a vector
+  const ptrdiff_t* weight;  // one line of outputs: where each row's weights lie from `weights`; more: not read
+  int64_t lines;            // how many rows there are, likewise
+  const T *weights, *bias;  // of the first vector, as [line][tap][lane]; bias: a vector each, or null
+  ptrdiff_t weight_step;    // from a vector's weights to the next one's
+  int64_t vectors;
+  ptrdiff_t pixel, out_step;   // between columns, and between outputs
+  int64_t lead, in;            // columns of zeros before the line (negative: those to leave out), and its own
+  int64_t first, last, steps;  // steps to do, of all: output q ends with step q + ceil(taps / stride) - 1
+  T* const* out;               // out_offset before output 0 of each line of outputs
+  ptrdiff_t row_offset, out_offset;
+  T* carry;  // sums between steps: (ceil(taps / stride) - 1) vectors a line of outputs and vector
+  bool clamp;
+  T lo, hi;
+};
+// One plane, pixels on the lanes, from a padded copy; see kernels/depthwise_plane.h. Strides in elements.
+template <class T>
+struct DepthwisePlane {
+  const T* image;
+  ptrdiff_t row;
+  const ptrdiff_t* offset;   // of each tap along x
+  int64_t taps, lines;       // along x, and along y
+  int64_t stride, dilation;  // along y
+  const T* weights;          // [line][tap], weight_step apart
+  ptrdiff_t weight_step;
+  T bias;
+  T* out;
+  ptrdiff_t out_row;
+  int64_t count, width;  // lines of outputs, and outputs of a line
+  bool clamp;
+  T lo, hi;
+};
+
+inline constexpr int max_sweep_lines = 4;
+template <class T>
+using SweepFunction = void (*)(const SweepJob<T>& job);
+
 // Transforms of vectors of lines; see kernels/fft.h. Strides in elements. A complex number is a pair of vectors.
 template <class T>
 struct FftView {
@@ -152,6 +193,15 @@ struct Kernels {
 
   // `count` outputs of a line, a vector of channels each.
   void (*depthwise)(const DepthwiseJob<T>& job, const T* x, T* out, int64_t count);
+
+  // The sweep over `outputs` lines of outputs (at most max_sweep_lines), or null where there is none. `lines`: lines of
+  // taps that lie side by side in the weights; any other number where these do not. Several lines of outputs are
+  // neighbours, `stride` apart, and have all these lines.
+  SweepFunction<T> (*sweep)(int64_t outputs, int64_t lines, int64_t taps, int64_t stride);
+
+  void (*depthwise_plane)(const DepthwisePlane<T>& job);
+  // to[r][i] = x[r][i * step] for i < n, r < rows.
+  void (*every_nth)(const T* x, ptrdiff_t from_row, ptrdiff_t step, int64_t n, T* to, ptrdiff_t to_row, int64_t rows);
 
   // sums[k] += sum_i grad[i] * x[i * step + k * tap_step] for `taps` taps k: vectors of channels, strides in elements.
   void (*depthwise_weight)(const T* grad, int64_t count, const T* x, ptrdiff_t step, ptrdiff_t tap_step, int64_t taps,
