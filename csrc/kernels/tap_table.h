@@ -26,6 +26,8 @@ struct TapJob {
   T factor;       // or divisor
   const T* divisors;
   bool spill;  // out_step is width, and rows of taps follow each other, too: a vector may reach into the next row
+  ptrdiff_t ahead = 0;  // fetch what lies this far beyond what is read; 0: nothing
+  bool open = false;    // of triples: nothing lies before a row
 };
 
 // Positions as the index kernel counts them: as wide as the elements.
@@ -66,6 +68,10 @@ struct TapKernels {
 
   // out[r][i] = finish(op over k of op(x[2 * i], x[2 * i + 1])), x = taps[k] + r * step; no `divisors`.
   void (*pairs[tap_ops])(const TapJob<T>& job);
+
+  // out[r][i] = finish(op over k of op(x[2 * i - 1], x[2 * i], x[2 * i + 1])), x as above; where the job is open, the
+  // first of a row is that of two.
+  void (*triples[tap_ops])(const TapJob<T>& job);
 
   // to[i] = x[2 * i + phase] for phase 0, i < evens, and for phase 1, i < odds; evens is odds or one more.
   void (*halve)(const T* x, int64_t evens, int64_t odds, T* even, T* odd);

@@ -3,6 +3,7 @@
 // worker).
 #pragma once
 
+#include <atomic>
 #include <cstdint>
 #include <type_traits>
 
@@ -44,6 +45,31 @@ void parallel_for(int64_t tasks, int max_threads, Body&& body) {
   detail::run_parallel(
       tasks, max_threads, [](void* target, int64_t task, int worker) { (*static_cast<Target*>(target))(task, worker); },
       const_cast<void*>(static_cast<const void*>(&body)));
+}
+
+// The same, in another order: tasks are shared out in as many runs as there are workers, and a worker begins with its
+// own before it helps with the others'. So call after call a worker reads and writes the same part of the arrays, which
+// its own cache may still hold. For loops that wait for memory.
+template <class Body>
+void parallel_for_in_place(int64_t tasks, int max_threads, Body&& body) {
+  constexpr int most = 64;
+  const int64_t limit = max_threads < num_threads() ? max_threads : num_threads();
+  const int64_t most_runs = limit < most ? limit : most, runs = tasks < most_runs ? tasks : most_runs;
+  if (runs <= 1) return parallel_for(tasks, static_cast<int>(runs), body);
+  struct alignas(128) Run {
+    std::atomic<int64_t> next;
+    int64_t end;
+  } run[most];
+  for (int64_t r = 0; r < runs; ++r) {
+    run[r].next.store(tasks * r / runs, std::memory_order_relaxed);
+    run[r].end = tasks * (r + 1) / runs;
+  }
+  parallel_for(runs, static_cast<int>(runs), [&](int64_t, int worker) {
+    for (int64_t r = 0; r < runs; ++r) {
+      Run& from = run[(worker + r) % runs];
+      for (int64_t task; (task = from.next.fetch_add(1, std::memory_order_relaxed)) < from.end;) body(task, worker);
+    }
+  });
 }
 
 }  // namespace convkern
