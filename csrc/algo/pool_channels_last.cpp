@@ -94,7 +94,7 @@ class ChannelsLast {
                                           c_.indices + at, c_.to[4], run.step, position[0], nullptr, nullptr});
       } else {
         TapJob<T> job{taps, count, run.step * c_.from[4], run.end - x, width, c_.y + at, c_.to[4], {}, {}, {}, false};
-        job.ahead = c_.ahead;
+        job.ahead = c_.ahead / 2;  // a pixel's taps are streams of their own
         finish(job, z, y, x);
         c_.kernels.tap.run[c_.pool.op](job);
       }

@@ -16,8 +16,6 @@ enum Slot { tap_slot, position_slot, line_slot, phase_slot, table_slot };
 
 constexpr int64_t block_elements = 3072;  // of the padded lines of a block: they and their phases stay in L1
 
-constexpr int most_lines = 16;  // of a window, where their pointers are kept on the stack
-
 template <class T>
 class Planes {
   using P = typename PositionOf<T>::type;
@@ -43,8 +41,9 @@ class Planes {
     }
     x_blocks_ = divide_up(ax_.out, x_block_);
     const int64_t rows = c_.axis(1).out;
-    y_block_ =
-        c_.indices || pairs_ || triples_ ? rows : std::clamp<int64_t>(block_elements / std::max<int64_t>(1, pitch_), 1, rows);
+    y_block_ = c_.indices || pairs_ || triples_
+                   ? rows
+                   : std::clamp<int64_t>(block_elements / std::max<int64_t>(1, pitch_), 1, rows);
     const double work = static_cast<double>(c_.pool.n * c_.pool.c * c_.outputs()) * (zy_ * stride_ + kx);
     threads_ = work < 65536 ? 1 : num_threads();
     const int64_t planes = c_.pool.n * c_.pool.c * c_.axis(0).out * x_blocks_;
@@ -213,7 +212,7 @@ class Planes {
       const T* taps[most_lines];
       for (int64_t k = 0; k < ay.count[0]; ++k) taps[k] = c_.x + begin * step + k * ay.dilation * c_.from[3];
       TapJob<T> job{taps,    ay.count[0],      step, end - begin, ax_.out, c_.y + begin * ax_.out,
-                    ax_.out, Finish::multiply, T(1), nullptr,     true,           c_.ahead};
+                    ax_.out, Finish::multiply, T(1), nullptr,     true,    c_.ahead};
       finish(job, 0, 0, 0);
       c_.kernels.tap.pairs[c_.pool.op](job);
     });
@@ -265,8 +264,9 @@ class Planes {
         taps[count++] = p.from + iz * c_.from[2] + iy * c_.from[3] + 1 - ax_.pad;
       });
       T* out = c_.y + p.to + y * c_.to[3];
-      TapJob<T> job{taps,      count,  run.step * c_.from[3], run.end - y,  whole, out, c_.to[3], Finish::multiply, T(1),
-                    nullptr,   false,  c_.ahead,              ax_.pad == 1};
+      TapJob<T> job{taps,  count,    run.step * c_.from[3], run.end - y, whole,
+                    out,   c_.to[3], Finish::multiply,      T(1),        nullptr,
+                    false, c_.ahead, ax_.pad == 1};
       finish(job, p.z, y, 0);
       if (count == 0) {
         for (; y < run.end; ++y) fill(p, y, identity_of<T>(c_.pool.op));

@@ -68,7 +68,7 @@ T identity_of(int op) {
   return op == CK_POOL_MAX ? -infinity : op == CK_POOL_MIN ? infinity : T(0);
 }
 
-constexpr ptrdiff_t fetch_ahead = 3072;  // bytes
+constexpr ptrdiff_t fetch_ahead = 4096;  // bytes
 
 // Everything of one call that tasks read.
 template <class T>

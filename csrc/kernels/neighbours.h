@@ -30,38 +30,37 @@ CK_INLINE Vector<T> every_second(Vector<T> a, Vector<T> b) {
 
 // K lines, or job.count where K is 0. Everything the loops read is copied first: a store could change the job, for all
 // the compiler knows, and short rows have no time to read it again.
-template <class T, Reduction Op, int K>
+template <class T, Reduction Op, int K, bool Divide, bool Ahead>
 CK_INLINE void pairs_of(const TapJob<T>& job) {
   constexpr int w = lanes<T>;
-  const int64_t count = K ? K : job.count, width = job.width, rows = job.rows, out_step = job.out_step;
-  const ptrdiff_t step = job.step, ahead = job.ahead;
+  const int64_t count = K ? K : job.count, width = job.width, rows = job.rows;
+  const ptrdiff_t step = job.step, out_step = job.out_step, ahead = job.ahead;
   const T factor = job.factor;
-  const bool multiply = job.finish == Finish::multiply;
-  const T* fixed[K ? K : 1];
-  for (int k = 0; k < K; ++k) fixed[k] = job.taps[k];
-  const T* const* taps = K ? fixed : job.taps;
-  const auto finished = [=](auto sum) {
-    if constexpr (Op != Reduction::add) return sum;
-    return multiply ? sum * factor : sum / factor;
+  const T* x[K ? K : most_lines];
+  for (int64_t k = 0; k < count; ++k) x[k] = job.taps[k];
+  const auto finished = [=](auto value) {
+    if constexpr (Op != Reduction::add) return value;
+    return Divide ? value / factor : value * factor;
   };
   const auto block = [&](ptrdiff_t at, T* out) __attribute__((always_inline)) {
-    const T* x = taps[0] + at;
-    Vector<T> a = load<T>(x), b = load<T>(x + w);
+    Vector<T> a = load<T>(x[0] + at), b = load<T>(x[0] + at + w);
     for (int64_t k = 1; k < count; ++k) {
-      x = taps[k] + at;
-      a = combine<Op>(a, load<T>(x));
-      b = combine<Op>(b, load<T>(x + w));
+      a = combine<Op>(a, load<T>(x[k] + at));
+      b = combine<Op>(b, load<T>(x[k] + at + w));
     }
-    for (int64_t k = 0; k < count && ahead; ++k) {
-      __builtin_prefetch(taps[k] + at + ahead);
-      __builtin_prefetch(taps[k] + at + ahead + w);
+    for (int64_t k = 0; Ahead && k < count; ++k) {
+      __builtin_prefetch(x[k] + at + ahead);
+      __builtin_prefetch(x[k] + at + ahead + w);
     }
     store<T>(out, finished(combine<Op>(every_second<T, false>(a, b), every_second<T, true>(a, b))));
   };
   const int64_t spilled = job.spill && rows * width > w ? (rows * width - w) / width : 0;  // rows that may spill
   T* out = job.out;
   ptrdiff_t at = 0;
-  for (int64_t r = 0; r < rows; ++r, out += out_step, at += step) {
+  int64_t r = 0;
+  if (width <= w)  // one block a row: the loop that has to keep up with memory
+    for (; r < spilled; ++r, out += out_step, at += step) block(at, out);
+  for (; r < rows; ++r, out += out_step, at += step) {
     int64_t i = 0;
     for (; i + w <= width; i += w) block(at + 2 * i, out + i);
     if (i == width) continue;
@@ -71,12 +70,10 @@ CK_INLINE void pairs_of(const TapJob<T>& job) {
       block(at + 2 * (width - w), out + width - w);
     } else {
       for (; i < width; ++i) {
-        const T* x = taps[0] + at + 2 * i;
-        T u = x[0], v = x[1];
+        T u = x[0][at + 2 * i], v = x[0][at + 2 * i + 1];
         for (int64_t k = 1; k < count; ++k) {  // in the order of block: bits must not depend on the path
-          x = taps[k] + at + 2 * i;
-          u = combine<Op>(u, x[0]);
-          v = combine<Op>(v, x[1]);
+          u = combine<Op>(u, x[k][at + 2 * i]);
+          v = combine<Op>(v, x[k][at + 2 * i + 1]);
         }
         out[i] = finished(combine<Op>(u, v));
       }
@@ -86,10 +83,13 @@ CK_INLINE void pairs_of(const TapJob<T>& job) {
 
 template <class T, Reduction Op>
 void tap_pairs(const TapJob<T>& job) {
-  if (job.count == 2)
-    pairs_of<T, Op, 2>(job);
+  constexpr bool sum = Op == Reduction::add;
+  if (sum && job.finish == Finish::divide)
+    pairs_of<T, Op, 0, sum, true>(job);
+  else if (job.count == 2)
+    job.ahead ? pairs_of<T, Op, 2, false, true>(job) : pairs_of<T, Op, 2, false, false>(job);
   else
-    pairs_of<T, Op, 0>(job);
+    pairs_of<T, Op, 0, false, true>(job);
 }
 
 // The last lane of `before`, then all of v but its last.
@@ -114,34 +114,31 @@ CK_INLINE Vector<T> moved_up(Vector<T> before, Vector<T> v) {
 template <class T, Reduction Op, int K>
 CK_INLINE void triples_of(const TapJob<T>& job) {
   constexpr int w = lanes<T>;
-  const int64_t count = K ? K : job.count, width = job.width, rows = job.rows, out_step = job.out_step;
-  const ptrdiff_t step = job.step, ahead = job.ahead;
+  const int64_t count = K ? K : job.count, width = job.width, rows = job.rows;
+  const ptrdiff_t step = job.step, out_step = job.out_step, ahead = job.ahead;
   const T factor = job.factor;
   const bool multiply = job.finish == Finish::multiply, open = job.open;
-  const T* fixed[K ? K : 1];
-  for (int k = 0; k < K; ++k) fixed[k] = job.taps[k];
-  const T* const* taps = K ? fixed : job.taps;
+  const T* x[K ? K : most_lines];
+  for (int64_t k = 0; k < count; ++k) x[k] = job.taps[k];
   const auto finished = [=](auto value) {
     if constexpr (Op != Reduction::add) return value;
     return multiply ? value * factor : value / factor;
   };
   const auto column = [&](ptrdiff_t at) __attribute__((always_inline)) {
-    T value = taps[0][at];
-    for (int64_t k = 1; k < count; ++k) value = combine<Op>(value, taps[k][at]);
+    T value = x[0][at];
+    for (int64_t k = 1; k < count; ++k) value = combine<Op>(value, x[k][at]);
     return value;
   };
   // `before` holds the odd elements up to here; returns those of this block.
   const auto block = [&](ptrdiff_t at, Vector<T> before, T* out) __attribute__((always_inline)) {
-    const T* x = taps[0] + at;
-    Vector<T> a = load<T>(x), b = load<T>(x + w);
+    Vector<T> a = load<T>(x[0] + at), b = load<T>(x[0] + at + w);
     for (int64_t k = 1; k < count; ++k) {
-      x = taps[k] + at;
-      a = combine<Op>(a, load<T>(x));
-      b = combine<Op>(b, load<T>(x + w));
+      a = combine<Op>(a, load<T>(x[k] + at));
+      b = combine<Op>(b, load<T>(x[k] + at + w));
     }
     for (int64_t k = 0; k < count && ahead; ++k) {
-      __builtin_prefetch(taps[k] + at + ahead);
-      __builtin_prefetch(taps[k] + at + ahead + w);
+      __builtin_prefetch(x[k] + at + ahead);
+      __builtin_prefetch(x[k] + at + ahead + w);
     }
     const Vector<T> odd = every_second<T, true>(a, b);
     const Vector<T> sides = combine<Op>(moved_up<T>(before, odd), every_second<T, false>(a, b));

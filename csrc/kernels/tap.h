@@ -16,6 +16,7 @@ inline constexpr int64_t taps_in_part = 32;
 template <class T, Reduction Op, bool Ahead, int L, int NV>
 CK_INLINE void tap_block(const TapJob<T>& job, ptrdiff_t at, int64_t i, T* out) {
   using V = typename Short<T, L>::type;
+  const int64_t count = job.count;
   V acc[NV];
   const auto from = [&](int64_t k, int v) {
     const T* x = job.taps[k] + at + i + v * L;
@@ -24,14 +25,14 @@ CK_INLINE void tap_block(const TapJob<T>& job, ptrdiff_t at, int64_t i, T* out) 
   };
   CK_UNROLL
   for (int v = 0; v < NV; ++v) acc[v] = from(0, v);
-  const int64_t first = Op == Reduction::add && job.count > taps_in_part ? taps_in_part : job.count;
+  const int64_t first = Op == Reduction::add && count > taps_in_part ? taps_in_part : count;
   for (int64_t k = 1; k < first; ++k) {
     CK_UNROLL
     for (int v = 0; v < NV; ++v) acc[v] = combine<Op>(acc[v], from(k, v));
   }
   if constexpr (Op == Reduction::add) {
-    for (int64_t k = first; k < job.count;) {
-      const int64_t end = k + taps_in_part < job.count ? k + taps_in_part : job.count;
+    for (int64_t k = first; k < count;) {
+      const int64_t end = k + taps_in_part < count ? k + taps_in_part : count;
       V part[NV];
       CK_UNROLL
       for (int v = 0; v < NV; ++v) part[v] = from(k, v);
@@ -75,9 +76,40 @@ struct TapRow {
   }
 };
 
+// Rows of at least a vector, K taps. As few instructions as can be, so that memory alone counts; without the locals the
+// compiler computes all addresses first, for the prefetches, and moves them through vector registers.
+template <class T, Reduction Op, int K>
+CK_INLINE void few_taps(const TapJob<T>& job) {
+  constexpr int w = lanes<T>;
+  const int64_t width = job.width, rows = job.rows;
+  const ptrdiff_t step = job.step, out_step = job.out_step, ahead = job.ahead;
+  const T factor = job.factor;
+  const T* x[K];
+  CK_UNROLL
+  for (int k = 0; k < K; ++k) x[k] = job.taps[k];
+  T* out = job.out;
+  for (int64_t r = 0; r < rows; ++r, out += out_step) {
+    const auto block = [&](int64_t i) __attribute__((always_inline)) {
+      Vector<T> acc = load<T>(x[0] + i);
+      CK_UNROLL
+      for (int k = 1; k < K; ++k) acc = combine<Op>(acc, load<T>(x[k] + i));
+      CK_UNROLL
+      for (int k = 0; k < K; ++k) __builtin_prefetch(x[k] + (i + ahead));
+      store<T>(out + i, Op == Reduction::add ? acc * factor : acc);
+    };
+    int64_t i = 0;
+    for (; i + w <= width; i += w) block(i);
+    if (i < width) block(width - w);
+    CK_UNROLL
+    for (int k = 0; k < K; ++k) x[k] += step;
+  }
+}
+
 template <class T, Reduction Op>
 void tap_run(const TapJob<T>& job) {
   constexpr int w = lanes<T>;
+  if (job.ahead && job.width >= w && job.count == 4 && (Op != Reduction::add || job.finish == Finish::multiply))
+    return few_taps<T, Op, 4>(job);
   for (int64_t r = 0; r < job.rows; ++r) {
     const TapRow<T, Op, false> row{job, r};
     if (job.spill && (r + 1) * job.width + w <= job.rows * job.width)

@@ -13,6 +13,8 @@ inline constexpr int tap_ops = 3;
 // How a sum ends: times a factor, over a divisor, or over divisor * divisors[i].
 enum class Finish : int32_t { multiply, divide, divide_each };
 
+inline constexpr int most_lines = 16;  // taps of `pairs` and `triples`
+
 // out[r * out_step + i] = finish(op over k of taps[k][r * step + i])     r < rows, i < width.  Steps in elements.
 template <class T>
 struct TapJob {
