@@ -429,3 +429,4 @@ cdef class Plan:
 
 include "_core_filters.pxi"
 include "_core_pool.pxi"
+include "_core_rearrange.pxi"

@@ -95,6 +95,19 @@ enum class Unary : int32_t {
 };
 inline constexpr int unary_ops = 11;
 
+// Local response normalisation: place (r, i) is r * step + i in the arrays and r * scratch_step + i in the scratch, which
+// reaches `size` neighbours, `pitch` apart, beyond the rows on both sides and a vector further.
+template <class T>
+struct ResponseJob {
+  const T *x, *g;  // g null: forward
+  T* out;
+  int64_t rows, width;
+  ptrdiff_t step, scratch_step, pitch;
+  int64_t size, before;
+  T alpha, beta, k;
+  T *squares, *inner, *scaled;
+};
+
 template <class T>
 struct ElementKernels {
   void (*forward[unary_ops])(const T* x, T* out, int64_t count, T a, T b);
@@ -115,6 +128,9 @@ struct ElementKernels {
   void (*softmax)(const T* x, T* out, int64_t count, ptrdiff_t step, int64_t width, bool logarithm);
   void (*softmax_gradient)(const T* grad, const T* y, T* out, int64_t count, ptrdiff_t step, int64_t width,
                            bool logarithm);
+
+  void (*power)(const T* x, T* out, int64_t count, T p);  // out = x^p
+  void (*response)(const ResponseJob<T>& job);
 };
 
 }  // namespace convkern
