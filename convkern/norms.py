@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from . import _core
-from .arrays import FloatArray, as_array, as_arrays, check_out, operand
+from .arrays import FloatArray, as_array, as_arrays, operand
 from .channels import Channels, channels_of
 from .config import check_integer
 from .elementwise import delivered, destination, in_order_of, isa

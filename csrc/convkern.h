@@ -124,21 +124,22 @@ ck_status ck_softmax(const ck_channels* shape, const char* isa, const void* x, c
 // Local response normalisation over `size` channels around each; g: the gradient of the result, or NULL for the result.
 ck_status ck_response(const ck_channels* shape, const char* isa, const void* x, const void* g, void* out, int64_t size,
                       double alpha, double beta, double k);
-// Padding: out[p] = x at the sum over axes of source[a][p_a] * stride[a], or `value` where a source is -1. Axes go from the
-// outermost inward; what lies below the last one, `block` elements, is contiguous in both. out is contiguous.
+// Padding: out[p] = x at the sum over axes of source[a][p_a] * stride[a], or `value` where a source is -1. Axes go from
+// the outermost inward; what lies below the last one, `block` elements, is contiguous in both. out is contiguous.
 typedef struct ck_pad {
   int32_t dtype, axes;
-  const int64_t *size, *stride;   // of out, and of x in elements
-  const int64_t* const* source;   // [axes][size]
+  const int64_t *size, *stride;  // of out, and of x in elements
+  const int64_t* const* source;  // [axes][size]
   int64_t block;
 } ck_pad;
 ck_status ck_pad_run(const ck_pad* pad, const void* x, void* out, double value);
-// Its adjoint: out[i] = the sum of grad at the sums of positions[a][j] * stride[a], starts[a][i_a] <= j < starts[a][i_a + 1],
-// strides being grad's, sizes out's.
+// Its adjoint: out[i] = the sum of grad at the sums of positions[a][j] * stride[a], starts[a][i_a] <= j < starts[a][i_a
+// + 1], strides being grad's, sizes out's.
 ck_status ck_gather_add(const ck_pad* shape, const int64_t* const* starts, const int64_t* const* positions,
                         const void* grad, void* out);
 
-// Windows as columns, y[plane][k][o] = x[plane][o * stride + k * dilation - pad], and back: x = the sum of what read it.
+// Windows as columns, y[plane][k][o] = x[plane][o * stride + k * dilation - pad], and back: x = the sum of what read
+// it.
 typedef struct ck_columns {
   int32_t dtype;
   int64_t planes;

@@ -10,7 +10,7 @@
 namespace convkern {
 namespace {
 
-constexpr int most_axes = 64;  // NumPy's
+constexpr int most_axes = 64;           // NumPy's
 constexpr int64_t fit_for_one = 32768;  // elements that are not worth a second thread
 
 // f(line, its index along each axis but the last) for the lines of a contiguous array.
@@ -91,7 +91,8 @@ void gather_add(const ck_pad& s, const int64_t* const* starts, const int64_t* co
   const int last = s.axes - 1;
   const int64_t size = s.size[last], block = s.block, *start = starts[last], *position = positions[last];
   const ptrdiff_t step = s.stride[last];
-  const Stretch plain = longest(size, [&](int64_t i) { return start[i + 1] - start[i] == 1 ? position[start[i]] : -1; });
+  const Stretch plain =
+      longest(size, [&](int64_t i) { return start[i + 1] - start[i] == 1 ? position[start[i]] : -1; });
   each_line(s, [&](int64_t line, const int64_t* index) {
     T* to = out + line * size * block;
     std::fill(to, to + size * block, T(0));

@@ -70,6 +70,6 @@ extern "C" ck_status ck_response(const ck_channels* s, const char* isa, const vo
   if (s->dtype == CK_FLOAT32)
     return response(*single, *s, static_cast<const float*>(x), static_cast<const float*>(g), static_cast<float*>(out),
                     size, alpha, beta, k);
-  return response(*twofold, *s, static_cast<const double*>(x), static_cast<const double*>(g),
-                  static_cast<double*>(out), size, alpha, beta, k);
+  return response(*twofold, *s, static_cast<const double*>(x), static_cast<const double*>(g), static_cast<double*>(out),
+                  size, alpha, beta, k);
 }

@@ -7,7 +7,7 @@
 namespace convkern {
 namespace CK_ISA {
 
-// d^b for d > 0 by exp(b log d); beyond that as C's pow, but for NaN wherever d < 0.
+// d^b for d > 0 by exp(b log d); beyond that as C's pow for a b that is no whole number: NaN for d < 0 but -infinity.
 template <class T>
 CK_INLINE Vector<T> positive_power(Vector<T> d, T b) {
   using I = typename VectorOf<T>::index;
@@ -20,12 +20,14 @@ CK_INLINE Vector<T> positive_power(Vector<T> d, T b) {
   const Vector<T> logarithm = exponent * T(0.693147180559945309417) + logarithm_of_1_plus<T>(mantissa - T(1));
   Vector<T> y = exponential<T>(logarithm * b);
   y = d == T(0) ? splat<T>(b < 0 ? infinity : b > 0 ? T(0) : T(1)) : y;
-  y = d == infinity ? splat<T>(b < 0 ? T(0) : b > 0 ? infinity : T(1)) : y;
-  return d >= T(0) ? y : splat<T>(static_cast<T>(__builtin_nan("")));
+  y = absolute<T>(d) == infinity ? splat<T>(b < 0 ? T(0) : b > 0 ? infinity : T(1)) : y;
+  return ((d >= T(0)) | (d == -infinity)) ? y : splat<T>(static_cast<T>(__builtin_nan("")));
 }
 
+// Of -infinity infinity, as pow has it.
 template <class T>
 CK_INLINE Vector<T> square_root(Vector<T> x) {
+  x = x == -static_cast<T>(__builtin_inf()) ? -x : x;
   CK_UNROLL
   for (int l = 0; l < lanes<T>; ++l) x[l] = sizeof(T) == 4 ? __builtin_sqrtf(x[l]) : __builtin_sqrt(x[l]);
   return x;

@@ -1,5 +1,6 @@
 // Local response normalisation of rows of lanes, `size` neighbours being `pitch` apart in the scratch:
-//   d = k + alpha sum_j x^2[j],  p = d^-beta,  out = x p;     the gradient of that: g p - 2 alpha beta x sum_j (g x p / d)[-j]
+//   d = k + alpha sum_j x^2[j],  p = d^-beta,  out = x p;     the gradient of that: g p - 2 alpha beta x sum_j (g x p /
+//   d)[-j]
 // Squares are summed window by window: a running sum would carry NaN and rounding on to windows without them. Does not
 // know whether a row is a channel of many pixels or a pixel of many channels.
 #pragma once
@@ -20,9 +21,8 @@ void response(const ResponseJob<T>& job) {
   // f(place in the arrays, place in the scratch, load, store)
   const auto each = [&](auto&& f) __attribute__((always_inline)) {
     for (int64_t r = 0; r < job.rows; ++r)
-      each_vector<T>(job.width, [&](int64_t i, auto get, auto put) {
-        f(r * job.step + i, r * job.scratch_step + i, get, put);
-      });
+      each_vector<T>(job.width,
+                     [&](int64_t i, auto get, auto put) { f(r * job.step + i, r * job.scratch_step + i, get, put); });
   };
   each([&](int64_t at, int64_t to, auto get, auto put) {
     const Vector<T> x = get(job.x + at);

@@ -95,8 +95,8 @@ enum class Unary : int32_t {
 };
 inline constexpr int unary_ops = 11;
 
-// Local response normalisation: place (r, i) is r * step + i in the arrays and r * scratch_step + i in the scratch, which
-// reaches `size` neighbours, `pitch` apart, beyond the rows on both sides and a vector further.
+// Local response normalisation: place (r, i) is r * step + i in the arrays and r * scratch_step + i in the scratch,
+// which reaches `size` neighbours, `pitch` apart, beyond the rows on both sides and a vector further.
 template <class T>
 struct ResponseJob {
   const T *x, *g;  // g null: forward
