@@ -108,9 +108,8 @@ def unfold(
     kernel, dilations, pads, strides, positions = geometry(tuple(sizes), kernel_size, dilation, padding, stride, "x")
     dtype = array.dtype.newbyteorder("=")
     batch = np.require(batch, dtype, ["C", "A"])
-    shape = (n, c * math.prod(kernel), math.prod(positions))
-    shape = shape if array.ndim == rank + 2 else shape[1:]
-    columns = fitted(out, shape, dtype, array)
+    shape: Shape = (n, c * math.prod(kernel), math.prod(positions))
+    columns = fitted(out, shape if array.ndim == rank + 2 else shape[1:], dtype, array)
     _core.columns(batch, columns, False, n * c, sizes, positions, kernel, strides, dilations, pads)
     return columns if columns is out else delivered(columns, out)
 
