@@ -71,7 +71,7 @@ native-test: $(NATIVE)/runtime_test $(NATIVE)/pool_test
 	$(NATIVE_OPTIONS) $(NATIVE)/runtime_test
 	$(NATIVE_OPTIONS) $(NATIVE)/pool_test
 
-$(NATIVE)/%_test: tests/native/%_test.cpp tests/native/check.h $(RUNTIME)
+$(NATIVE)/%_test: tests/native/%_test.cpp tests/native/check.h tests/native/loops.h $(RUNTIME)
 	@mkdir -p $(NATIVE)
 	$(CXX) $(NATIVE_FLAGS) $< $(filter %.cpp,$(RUNTIME)) -o $@
 

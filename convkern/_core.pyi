@@ -184,3 +184,34 @@ class KeptMemory:
 
 def unused_memory() -> int: ...
 def release_memory() -> None: ...
+def pad(x: Array, out: Array, strides: Sequence[int], tables: Sequence[Array], block: int, value: float) -> None: ...
+def gather_add(
+    grad: Array, out: Array, strides: Sequence[int], starts: Sequence[Array], positions: Sequence[Array], block: int
+) -> None: ...
+def columns(
+    image: Array,
+    folded: Array,
+    back: bool,
+    planes: int,
+    sizes: Sequence[int],
+    positions: Sequence[int],
+    kernel: Sequence[int],
+    strides: Sequence[int],
+    dilations: Sequence[int],
+    pads: Sequence[int],
+) -> None: ...
+def power(x: Array, out: Array, p: float, isa: str) -> None: ...
+def response(
+    channels_last: bool,
+    n: int,
+    c: int,
+    inner: int,
+    x: Array,
+    g: Array | None,
+    out: Array,
+    size: int,
+    alpha: float,
+    beta: float,
+    k: float,
+    isa: str,
+) -> None: ...

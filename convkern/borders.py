@@ -2,7 +2,8 @@
 
     y[p] = x[source(p)],  or `value` where the mode is "constant" and p lies outside
 
-Borders are copied axis by axis, so that corners follow from edges. Any number of axes; knows no convolution.
+source() is a table an axis, so that corners follow from edges; the core copies lines by it. Any number of axes; knows
+no convolution.
 """
 
 from typing import Any
@@ -10,7 +11,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from .arrays import FloatArray, as_array, can_write, check_out
+from . import _core
+from .arrays import FloatArray, as_array, can_write, check_out, readable
 from .config import check_choice
 from .padding import Pair, frozen
 from .problem import read_layout
@@ -56,25 +58,51 @@ def check_fit(mode: str, shape: tuple[int, ...], widths: list[Pair]) -> tuple[in
     return tuple(result)
 
 
-def strips(mode: str, size: int, low: int, high: int) -> list[tuple[slice, slice]]:
-    """(border, where it is read) of a padded axis whose inside is [low, low + size)."""
-    end = low + size
+def sources(mode: str, size: int, low: int, high: int) -> npt.NDArray[np.int64]:
+    """Where each position of a padded axis is read; -1: nowhere."""
+    first, inner = max(-low, 0), size + min(low, 0) + min(high, 0)
+    at = np.arange(-max(low, 0), inner + max(high, 0))
+    inside = (at >= 0) & (at < inner)
+    if inner and mode != "constant":
+        if mode == "reflect":
+            at = np.where(at < 0, -at, np.where(at >= inner, 2 * inner - 2 - at, at))
+        elif mode == "symmetric":
+            at = np.where(at < 0, -1 - at, np.where(at >= inner, 2 * inner - 1 - at, at))
+        else:
+            at = at % inner if mode == "circular" else np.clip(at, 0, inner - 1)
+        inside = np.ones_like(inside)
+    return np.where(inside, first + at, -1)
 
-    def part(start: int, count: int, *, back: bool = False) -> slice:
-        if not back:
-            return slice(start, start + count)
-        return slice(start + count - 1, start - 1 if start else None, -1)
 
-    before, after = part(0, low), part(end, high)
-    if mode == "reflect":
-        pairs = [(before, part(low + 1, low, back=True)), (after, part(end - 1 - high, high, back=True))]
-    elif mode == "symmetric":
-        pairs = [(before, part(low, low, back=True)), (after, part(end - high, high, back=True))]
-    elif mode == "circular":
-        pairs = [(before, part(end - low, low)), (after, part(low, high))]
-    else:
-        pairs = [(before, part(low, 1)), (after, part(end - 1, 1))]
-    return [pair for pair, width in zip(pairs, (low, high), strict=True) if width]
+def merged(
+    shape: tuple[int, ...], strides: tuple[int, ...], tables: list[npt.NDArray[np.int64]], dense: tuple[bool, ...]
+) -> tuple[list[int], list[npt.NDArray[np.int64]], int]:
+    """(strides, tables, block): axes without a border are taken together, the innermost as a block of elements.
+
+    ``shape`` and ``strides``, in elements, are those of the array that is addressed; ``dense`` says which axes are
+    copied as they are.
+    """
+    axes = [(stride, table, plain, len(table)) for stride, table, plain in zip(strides, tables, dense, strict=True)]
+    block = 1
+    while axes and axes[-1][2] and axes[-1][0] == block:
+        block *= axes.pop()[3]
+    kept: list[tuple[int, npt.NDArray[np.int64], bool, int]] = []
+    for stride, table, plain, size in axes:
+        if kept and plain and kept[-1][2] and kept[-1][0] == stride * size:
+            size *= kept.pop()[3]
+            table = np.arange(size)
+        kept.append((stride, table, plain, size))
+    if not kept:
+        kept = [(block, np.zeros(1, np.int64), True, 1)]
+    return [a[0] for a in kept], [np.ascontiguousarray(a[1], np.int64) for a in kept], block
+
+
+def addressable(array: FloatArray) -> tuple[FloatArray, tuple[int, ...]]:
+    """The array as the core can address it, and its strides in elements."""
+    dtype = array.dtype.newbyteorder("=")
+    if array.dtype != dtype or not readable(array):
+        array = array.astype(dtype)
+    return array, tuple(stride // array.itemsize for stride in array.strides)
 
 
 def pad(
@@ -131,30 +159,21 @@ def pad(
         raise ValueError(f"value: got {value!r}, only mode 'constant' takes one")
     widths = read_widths(pad, array.ndim, layout, "x")
     shape = check_fit(mode, array.shape, widths)
-    dtype = array.dtype.newbyteorder("=")
-    result = np.empty(shape, dtype) if out is None else check_out(out, shape, dtype)
-    if out is not None and not can_write(out, dtype, array):
-        result = np.empty(shape, dtype)
-    inside, source = [], []
-    for size, (low, high) in zip(array.shape, widths, strict=True):
-        inside.append(slice(max(low, 0), max(low, 0) + size + min(low, 0) + min(high, 0)))
-        source.append(slice(max(-low, 0), size - max(-high, 0)))
-    result[tuple(inside)] = array[tuple(source)]
-    done = list(inside)
-    for axis, (low, high) in enumerate(widths):
-        line = np.moveaxis(result[(*done[:axis], slice(None), *done[axis + 1 :])], axis, 0)
-        low, high = max(low, 0), max(high, 0)
-        size = len(line) - low - high
-        if mode == "constant":
-            line[:low] = line[low + size :] = 0 if value is None else value
-        else:
-            for border, read in strips(mode, size, low, high):
-                line[border] = line[read]
-        done[axis] = slice(None)
+    array, strides = addressable(array)
+    result = out if out is not None and fit_to_write(out, shape, array) else np.empty(shape, array.dtype)
+    if result.size:
+        tables = [sources(mode, size, *pair) for size, pair in zip(array.shape, widths, strict=True)]
+        dense = tuple(pair == (0, 0) for pair in widths)
+        axes, tables, block = merged(array.shape, strides, tables, dense)
+        _core.pad(array, result, axes, tables, block, 0.0 if value is None else float(value))
     if out is None or result is out:
         return result
     out[...] = result
     return out
+
+
+def fit_to_write(out: FloatArray, shape: tuple[int, ...], operand: FloatArray) -> bool:
+    return can_write(check_out(out, shape, operand.dtype), operand.dtype, operand) and out.flags.c_contiguous
 
 
 def pad_grad(
@@ -199,24 +218,26 @@ def pad_grad(
     if min(shape, default=0) < 0:
         raise ValueError(f"grad: got shape {array.shape}, needs at least the borders {pad!r}")
     check_fit(mode, shape, widths)
-    dtype = array.dtype.newbyteorder("=")
-    folded = array.astype(dtype)
-    for axis, (low, high) in reversed(list(enumerate(widths))):
-        line = np.moveaxis(folded, axis, 0)
-        low, high = max(low, 0), max(high, 0)
-        size = len(line) - low - high
-        if mode == "replicate":
-            if low:
-                line[low] += line[:low].sum(axis=0)
-            if high:
-                line[low + size - 1] += line[low + size :].sum(axis=0)
-        elif mode != "constant":
-            for border, read in strips(mode, size, low, high):
-                line[read] += line[border]
-        folded = np.moveaxis(line[low : low + size], 0, axis)
-    result = np.zeros(shape, dtype) if out is None else check_out(out, shape, dtype)
-    inside = tuple(slice(max(-low, 0), size - max(-high, 0)) for size, (low, high) in zip(shape, widths, strict=True))
-    if out is not None:
-        result[...] = 0
-    result[inside] = folded
-    return result
+    array, strides = addressable(array)
+    result = out if out is not None and fit_to_write(out, shape, array) else np.empty(shape, array.dtype)
+    if result.size:
+        readers = [reversed_table(sources(mode, n, *pair), n) for n, pair in zip(shape, widths, strict=True)]
+        if not readers:  # an array of no axes
+            readers, strides = [reversed_table(np.zeros(1, np.int64), 1)], (1,)
+        block = 1
+        while len(readers) > 1 and widths[len(readers) - 1] == (0, 0) and strides[len(readers) - 1] == block:
+            block *= shape[len(readers) - 1]
+            readers.pop()
+        starts, positions = zip(*readers, strict=True)
+        _core.gather_add(array, result, strides[: len(readers)], starts, positions, block)
+    if out is None or result is out:
+        return result
+    out[...] = result
+    return out
+
+
+def reversed_table(source: npt.NDArray[np.int64], size: int) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+    """(starts, positions): position i was read by positions[starts[i] : starts[i + 1]], in order."""
+    order = np.argsort(source, kind="stable")
+    starts = np.searchsorted(source[order], np.arange(size + 1))
+    return starts.astype(np.int64), order.astype(np.int64)

@@ -95,6 +95,14 @@ def unary(
     return delivered(result, out)
 
 
+def power(x: FloatArray, p: float, out: FloatArray | None = None) -> FloatArray:
+    """x^p of an array; of a negative x where p is a whole number, else NaN. ``out`` may be x."""
+    array = dense(x)
+    result = destination(out, array, array)
+    _core.power(array, result, p, isa())
+    return delivered(result, out)
+
+
 def gelu_kind(approximate: str) -> str:
     if approximate not in ("none", "tanh"):
         raise ValueError(f"approximate: got {approximate!r}, needs 'none' or 'tanh'")

@@ -10,10 +10,11 @@ import numpy as np
 import numpy.typing as npt
 
 from . import _core
-from .arrays import FloatArray, as_array, as_arrays, check_out, operand
-from .channels import channel_axis, channels_of
+from .arrays import FloatArray, as_array, as_arrays, operand
+from .channels import channels_of
 from .config import check_integer
 from .elementwise import delivered, destination, in_order_of, isa
+from .spec import LIMIT
 
 
 def setting(value: Any, name: str, c: int) -> npt.NDArray[np.float64] | None:
@@ -188,29 +189,6 @@ def batch_norm_grad(
     return delivered(result, out), dweight, dbias
 
 
-def neighbour_sums(values: FloatArray, axis: int, size: int, before: int) -> FloatArray:
-    """Sums over `size` neighbours along an axis, from `before` positions before each; zeros outside."""
-    moved = np.moveaxis(values, axis, 0)
-    total = np.zeros_like(moved)
-    for offset in range(max(-before, 1 - len(moved)), min(size - before, len(moved))):
-        here = slice(max(0, -offset), len(moved) - max(0, offset))
-        there = slice(max(0, offset), len(moved) - max(0, -offset))
-        total[here] += moved[there]
-    return np.moveaxis(total, 0, axis)
-
-
-def response_divisor(
-    array: FloatArray, size: Any, alpha: float, k: float, layout: str | None
-) -> tuple[FloatArray, int, int]:
-    """(d, the channel axis, the checked size)."""
-    count = check_integer("size", size, 1)
-    axis = channel_axis(array.ndim, layout)
-    total = neighbour_sums(np.square(array), axis, count, count // 2)
-    total *= array.dtype.type(alpha / count)
-    total += array.dtype.type(k)
-    return total, axis, count
-
-
 def local_response_norm(
     x: npt.ArrayLike,
     size: int,
@@ -260,14 +238,12 @@ def local_response_norm(
     array([0.33333333, 0.25      , 0.33333333])
     """
     array = as_array(x, "x")
-    array = array.astype(array.dtype.newbyteorder("="), copy=False)
-    divisor, _, _ = response_divisor(array, size, alpha, k, layout)
-    np.power(divisor, array.dtype.type(-beta), out=divisor)
-    divisor *= array
-    if out is None:
-        return divisor
-    check_out(out, array.shape, array.dtype)[...] = divisor
-    return out
+    count = check_integer("size", size, 1, LIMIT)
+    shape = channels_of(array, layout)
+    array = shape.dense(array)
+    result = destination(out, array, array)
+    _core.response(*shape, array, None, result, count, float(alpha), float(beta), float(k), isa())
+    return delivered(result, out)
 
 
 def local_response_norm_grad(
@@ -312,14 +288,10 @@ def local_response_norm_grad(
     """
     given, array = as_arrays((grad, "grad"), (x, "x"))
     array = as_array(array, "x")
-    array = array.astype(array.dtype.newbyteorder("="), copy=False)
-    gradient = operand(given, "grad", array.shape, array.dtype)
-    divisor, axis, count = response_divisor(array, size, alpha, k, layout)
-    power = np.power(divisor, array.dtype.type(-beta))
-    inner = neighbour_sums(gradient * array * power / divisor, axis, count, (count - 1) // 2)
-    dx: FloatArray = gradient * power
-    dx -= array.dtype.type(2 * alpha * beta / count) * array * inner
-    if out is None:
-        return dx
-    check_out(out, array.shape, array.dtype)[...] = dx
-    return out
+    count = check_integer("size", size, 1, LIMIT)
+    shape = channels_of(array, layout)
+    array = shape.dense(array)
+    gradient = shape.dense(operand(given, "grad", array.shape, array.dtype))
+    result = destination(out, array, array, gradient)
+    _core.response(*shape, array, gradient, result, count, float(alpha), float(beta), float(k), isa())
+    return delivered(result, out)

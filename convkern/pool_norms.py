@@ -1,7 +1,7 @@
 """Power-mean (Lp) pooling:  y = (sum over the window of x^p)^(1/p),  dx = grad y^(1-p) x^(p-1).
 
 PyTorch's definition, which is that of its mean: a window cut at the end counts as a full one. Sums run through the
-compiled pooling, powers through NumPy.
+compiled pooling, powers through the compiled functions of elements; where p is 1 there are none.
 """
 
 import math
@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from . import elementwise
 from .arrays import FloatArray, as_array, as_arrays, check_out
 from .call import IntOrTuple
 from .padding import axis_values
@@ -24,11 +25,16 @@ def read_power(norm_type: Any) -> float:
     return power
 
 
-def means(
+def sums(
     rank: int, x: FloatArray, power: float, kernel_size: Any, stride: Any, ceil_mode: bool, layout: str | None
 ) -> FloatArray:
-    """The means of x^p over the windows."""
-    return average(rank, np.power(x, x.dtype.type(power)), kernel_size, stride, 0, ceil_mode, True, None, layout, None)
+    """The sums of x^p over the windows, as if all had as many elements as a whole one."""
+    powers = x if power == 1 else elementwise.power(x, power)
+    divisor = None if ceil_mode else 1
+    y = average(rank, powers, kernel_size, stride, 0, ceil_mode, True, divisor, layout, None)
+    if ceil_mode:
+        y *= y.dtype.type(math.prod(axis_values(kernel_size, "kernel_size", rank, 1)))
+    return y
 
 
 def power_mean(
@@ -46,11 +52,9 @@ def power_mean(
         op = "max" if power > 0 else "min"
         largest: FloatArray = extreme(op, rank, np.abs(array), kernel_size, stride, 0, 1, ceil_mode, False, layout, out)
         return largest
-    volume = math.prod(axis_values(kernel_size, "kernel_size", rank, 1))
-    with np.errstate(invalid="ignore", divide="ignore"):
-        y = means(rank, array, power, kernel_size, stride, ceil_mode, layout)
-        y *= y.dtype.type(volume)
-        np.power(y, y.dtype.type(1 / power), out=y)
+    y = sums(rank, array, power, kernel_size, stride, ceil_mode, layout)
+    if power != 1:
+        elementwise.power(y, 1 / power, y)
     if out is None:
         return y
     check_out(out, y.shape, y.dtype)[...] = y
@@ -73,18 +77,21 @@ def power_mean_gradient(
     power = read_power(norm_type)
     if math.isinf(power):
         raise ValueError("norm_type: got an infinite one, whose gradient is that of max_pool of the absolute values")
-    volume = math.prod(axis_values(kernel_size, "kernel_size", rank, 1))
-    with np.errstate(invalid="ignore", divide="ignore", over="ignore"):
-        total = means(rank, array, power, kernel_size, stride, ceil_mode, layout) * array.dtype.type(volume)
-        if gradient.shape != total.shape:
-            raise ValueError(f"grad: got shape {gradient.shape}, needs {total.shape}")
-        outer = np.where(total == 0, 0, gradient * np.power(total, array.dtype.type(1 / power - 1)))
-        outer *= array.dtype.type(volume)
+    total = sums(rank, array, power, kernel_size, stride, ceil_mode, layout)
+    if gradient.shape != total.shape:
+        raise ValueError(f"grad: got shape {gradient.shape}, needs {total.shape}")
+    with np.errstate(invalid="ignore", over="ignore"):
+        outer = gradient if power == 1 else np.where(total == 0, 0, gradient * elementwise.power(total, 1 / power - 1))
         arguments = (kernel_size, stride, 0, 1, ceil_mode, True)
+        divisor = None if ceil_mode else 1
         spread = average_gradient(
-            rank, outer.astype(array.dtype), array.shape, "regular", arguments, None, layout, None
+            rank, outer.astype(array.dtype), array.shape, "regular", arguments, divisor, layout, None
         )
-        spread = np.where(spread == 0, 0, spread * np.power(array, array.dtype.type(power - 1))).astype(array.dtype)
+        if ceil_mode:
+            spread *= spread.dtype.type(math.prod(axis_values(kernel_size, "kernel_size", rank, 1)))
+        if power != 1:
+            inner = array if power == 2 else elementwise.power(array, power - 1)
+            spread = np.where(spread == 0, 0, spread * inner).astype(array.dtype)
     if out is None:
         return spread
     check_out(out, spread.shape, spread.dtype)[...] = spread

@@ -5,12 +5,12 @@ shuffle  y[c, i*r + a, j*r + b] = x[(c, a, b), i, j]
 """
 
 import math
-from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from . import _core
 from .arrays import FloatArray, as_array, can_write, check_out
 from .call import IntOrTuple
 from .config import check_integer
@@ -55,16 +55,11 @@ def rank_of(kernel_size: Any) -> int:
     return rank
 
 
-def taps(kernel: Shape, dilation: Shape, stride: Shape, positions: Shape) -> Iterator[tuple[Any, ...]]:
-    """(tap, where the padded image holds it for all windows) in order."""
-    for tap in np.ndindex(*kernel):
-        yield (
-            tap,
-            tuple(
-                slice(k * d, k * d + (o - 1) * s + 1, s)
-                for k, d, s, o in zip(tap, dilation, stride, positions, strict=True)
-            ),
-        )
+def fitted(out: FloatArray | None, shape: Shape, dtype: np.dtype[Any], operand: FloatArray) -> FloatArray:
+    """Where the core writes: ``out`` where it is contiguous and shares no memory, else memory for a copy."""
+    if out is not None and can_write(check_out(out, shape, dtype), dtype, operand) and out.flags.c_contiguous:
+        return out
+    return np.empty(shape, dtype)
 
 
 def unfold(
@@ -112,17 +107,11 @@ def unfold(
     n, c, *sizes = batch.shape
     kernel, dilations, pads, strides, positions = geometry(tuple(sizes), kernel_size, dilation, padding, stride, "x")
     dtype = array.dtype.newbyteorder("=")
-    padded = batch
-    if any(pads):
-        padded = np.zeros((n, c, *(size + 2 * p for size, p in zip(sizes, pads, strict=True))), dtype)
-        inside: Any = tuple(slice(p, p + size) for size, p in zip(sizes, pads, strict=True))
-        padded[(..., *inside)] = batch
-    shape = (n, c * math.prod(kernel), math.prod(positions))
-    columns = np.empty((n, c, *kernel, *positions), dtype)
-    for tap, where in taps(kernel, dilations, strides, positions):
-        columns[(slice(None), slice(None), *tap)] = padded[(..., *where)]
-    result = columns.reshape(shape if array.ndim == rank + 2 else shape[1:])
-    return delivered(result, out)
+    batch = np.require(batch, dtype, ["C", "A"])
+    shape: Shape = (n, c * math.prod(kernel), math.prod(positions))
+    columns = fitted(out, shape if array.ndim == rank + 2 else shape[1:], dtype, array)
+    _core.columns(batch, columns, False, n * c, sizes, positions, kernel, strides, dilations, pads)
+    return columns if columns is out else delivered(columns, out)
 
 
 def fold(
@@ -183,14 +172,10 @@ def fold(
             f"output_size {sizes}"
         )
     c, dtype = batch.shape[1] // volume, array.dtype.newbyteorder("=")
-    columns = batch.reshape(len(batch), c, *kernel, *positions)
-    padded = np.zeros((len(batch), c, *(size + 2 * p for size, p in zip(sizes, pads, strict=True))), dtype)
-    for tap, where in taps(kernel, dilations, strides, positions):
-        padded[(..., *where)] += columns[(slice(None), slice(None), *tap)]
-    inside: Any = tuple(slice(p, p + size) for size, p in zip(sizes, pads, strict=True))
-    image = padded[(..., *inside)]
-    result = np.ascontiguousarray(image if array.ndim == 3 else image[0])
-    return delivered(result, out)
+    batch = np.require(batch, dtype, ["C", "A"])
+    image = fitted(out, (*array.shape[:-2], c, *sizes), dtype, array)
+    _core.columns(image, batch, True, len(batch) * c, sizes, positions, kernel, strides, dilations, pads)
+    return image if image is out else delivered(image, out)
 
 
 def shuffled(

@@ -102,6 +102,8 @@ ck_status ck_scatter(int dtype, int op, int channels_last, int64_t n, int64_t c,
 // f(source), otherwise out = grad f'(source). out may be an input.
 ck_status ck_unary(int dtype, const char* isa, int op, int64_t count, const void* source, const void* grad, void* out,
                    double a, double b);
+// out = x^p for each element; out may be x.
+ck_status ck_power(int dtype, const char* isa, int64_t count, const void* x, void* out, double p);
 
 // Arrays [n][c][inner] or, with the channels last, [n][inner][c], contiguous; a setting a channel.
 typedef struct ck_channels {
@@ -134,6 +136,33 @@ ck_status ck_batch_norm_grad_run(const ck_channels* shape, const char* isa, cons
 // Along c of [n][c][inner] (channels_last is not read). grad NULL: of x; otherwise the gradient, x being the result.
 ck_status ck_softmax(const ck_channels* shape, const char* isa, const void* x, const void* grad, void* out,
                      int logarithm);
+// Local response normalisation over `size` channels around each; g: the gradient of the result, or NULL for the result.
+ck_status ck_response(const ck_channels* shape, const char* isa, const void* x, const void* g, void* out, int64_t size,
+                      double alpha, double beta, double k);
+// Padding: out[p] = x at the sum over axes of source[a][p_a] * stride[a], or `value` where a source is -1. Axes go from
+// the outermost inward; what lies below the last one, `block` elements, is contiguous in both. out is contiguous.
+typedef struct ck_pad {
+  int32_t dtype, axes;
+  const int64_t *size, *stride;  // of out, and of x in elements
+  const int64_t* const* source;  // [axes][size]
+  int64_t block;
+} ck_pad;
+ck_status ck_pad_run(const ck_pad* pad, const void* x, void* out, double value);
+// Its adjoint: out[i] = the sum of grad at the sums of positions[a][j] * stride[a], starts[a][i_a] <= j < starts[a][i_a
+// + 1], strides being grad's, sizes out's.
+ck_status ck_gather_add(const ck_pad* shape, const int64_t* const* starts, const int64_t* const* positions,
+                        const void* grad, void* out);
+
+// Windows as columns, y[plane][k][o] = x[plane][o * stride + k * dilation - pad], and back: x = the sum of what read
+// it.
+typedef struct ck_columns {
+  int32_t dtype;
+  int64_t planes;
+  int64_t in[CK_MAX_SPATIAL], out[CK_MAX_SPATIAL], kernel[CK_MAX_SPATIAL];
+  int64_t stride[CK_MAX_SPATIAL], dilation[CK_MAX_SPATIAL], pad[CK_MAX_SPATIAL];
+} ck_columns;
+ck_status ck_unfold(const ck_columns* shape, const void* x, void* y);
+ck_status ck_fold(const ck_columns* shape, const void* y, void* x);
 
 // Optimizers, over all arrays of a step at once; kernels/update_table.h says what a rule (its `Rule`) keeps in state
 // and which settings it reads. Arrays are contiguous and share no memory.

@@ -22,6 +22,9 @@ GRID = (
     ((1, 17, 12, 28), (2, 2), (2, 2), (0, 0), (1, 1), False),  # pairs of neighbours, all rows alike
     ((2, 5, 13, 35), (2, 2), (2, 2), (0, 0), (1, 1), True),  # pairs, with a column left over
     ((1, 2, 9, 40), (3, 2), (2, 2), (1, 0), (1, 1), False),  # pairs of overlapping lines
+    ((1, 2, 9, 71), (3, 3), (2, 2), (1, 1), (1, 1), False),  # triples, open at the left, cut at the right
+    ((2, 3, 8, 36), (3, 3), (2, 2), (0, 0), (1, 1), True),  # triples, cut at the right
+    ((1, 2, 5, 90), (5, 3), (1, 2), (2, 1), (1, 1), False),  # triples of many lines
     ((1, 33, 8, 9), (3, 3), (1, 1), (1, 1), (1, 1), False),
     ((1, 4, 11, 50), (5, 7), (1, 1), (2, 3), (1, 1), False),  # by axes
     ((2, 8, 14, 13), (6, 5), (3, 3), (2, 1), (1, 1), True),
@@ -339,34 +342,6 @@ def test_fractional_pooling_is_seeded():
     assert (first != convkern.fractional_max_pool2d(x, 3, (12, 12), seed=1)).any()
     picked = np.take_along_axis(x.reshape(2, 3, -1), indices.reshape(2, 3, -1), -1)
     np.testing.assert_array_equal(picked.reshape(first.shape), first)
-
-
-def central_differences(f, x, grad, step=1e-5):
-    dx = np.zeros_like(x)
-    for i in np.ndindex(*x.shape):
-        up, down = x.copy(), x.copy()
-        up[i] += step
-        down[i] -= step
-        dx[i] = ((f(up) - f(down)) * grad).sum() / (2 * step)
-    return dx
-
-
-@pytest.mark.parametrize("layout", [None, "NHWC"])
-@pytest.mark.parametrize("norm", [1, 2, 3.5])
-def test_lp_gradient_by_central_differences(norm, layout):
-    rng = np.random.default_rng(0)
-    x = rng.uniform(0.5, 2, (1, 2, 5, 5) if layout is None else (1, 5, 5, 2))
-    y = convkern.lp_pool2d(x, norm, 2, 1, layout=layout)
-    grad = rng.normal(size=y.shape)
-    right = central_differences(lambda a: convkern.lp_pool2d(a, norm, 2, 1, layout=layout), x, grad)
-    dx = convkern.lp_pool2d_grad(grad, x, norm, 2, 1, layout=layout)
-    np.testing.assert_allclose(dx, right, rtol=1e-6, atol=1e-8)
-
-
-def test_lp_of_infinite_order_is_the_largest_absolute_value():
-    x = integers((1, 2, 6, 6))
-    np.testing.assert_array_equal(convkern.lp_pool2d(x, np.inf, 2), convkern.max_pool2d(abs(x), 2))
-    np.testing.assert_array_equal(convkern.lp_pool2d(x, -np.inf, 2), convkern.min_pool2d(abs(x), 2))
 
 
 X = np.ones((1, 2, 8, 8), np.float32)

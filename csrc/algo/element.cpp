@@ -57,6 +57,20 @@ ck_status ck_unary(int dtype, const char* isa, int op, int64_t count, const void
   });
 }
 
+ck_status ck_power(int dtype, const char* isa, int64_t count, const void* x, void* out, double p) {
+  return with_kernels(dtype, isa, [&](const auto& kernels, auto value) {
+    using T = decltype(value);
+    const int threads = threads_for(count);
+    const int64_t tasks = std::min<int64_t>(divide_up(count, piece), 8 * threads);
+    parallel_shares(tasks, threads, [&](int64_t task, int) {
+      const int64_t begin = count * task / tasks, end = count * (task + 1) / tasks;
+      kernels.element.power(static_cast<const T*>(x) + begin, static_cast<T*>(out) + begin, end - begin,
+                            static_cast<T>(p));
+    });
+    return CK_OK;
+  });
+}
+
 ck_status ck_prelu(const ck_channels* s, const char* isa, const void* x, const void* g, void* out, const void* a) {
   return with_kernels(s->dtype, isa, [&](const auto& kernels, auto value) {
     using T = decltype(value);

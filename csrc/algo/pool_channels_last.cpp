@@ -35,7 +35,7 @@ class ChannelsLast {
   bool run() const {
     const int64_t units = lines_ * x_parts_ * c_parts_, tasks = std::min<int64_t>(units, 8 * threads_);
     std::atomic<bool> failed{false};
-    parallel_for(tasks, threads_, [&](int64_t task, int) {
+    parallel_shares(tasks, threads_, [&](int64_t task, int) {
       for (int64_t unit = task * units / tasks; unit < (task + 1) * units / tasks; ++unit)
         if (!one(unit)) failed.store(true, std::memory_order_relaxed);
       scratch_release(tap_slot);
@@ -94,6 +94,7 @@ class ChannelsLast {
                                           c_.indices + at, c_.to[4], run.step, position[0], nullptr, nullptr});
       } else {
         TapJob<T> job{taps, count, run.step * c_.from[4], run.end - x, width, c_.y + at, c_.to[4], {}, {}, {}, false};
+        job.ahead = c_.ahead / 2;  // a pixel's taps are streams of their own
         finish(job, z, y, x);
         c_.kernels.tap.run[c_.pool.op](job);
       }

@@ -16,8 +16,6 @@ enum Slot { tap_slot, position_slot, line_slot, phase_slot, table_slot };
 
 constexpr int64_t block_elements = 3072;  // of the padded lines of a block: they and their phases stay in L1
 
-constexpr int most_lines = 16;  // of a window, where their pointers are kept on the stack
-
 template <class T>
 class Planes {
   using P = typename PositionOf<T>::type;
@@ -31,8 +29,10 @@ class Planes {
     stride_ = regular_ ? ax_.stride : 1;
     pairs_ = regular_ && !c_.indices && zy_ <= most_lines && stride_ == 2 && ax_.taps == 2 && ax_.dilation == 1 &&
              ax_.pad == 0 && ax_.in >= 2 * ax_.out && one_divisor(ax_);
+    triples_ = regular_ && !c_.indices && zy_ <= most_lines && stride_ == 2 && ax_.taps == 3 && ax_.dilation == 1 &&
+               ax_.pad <= 1 && one_divisor(ax_);
     x_block_ = ax_.out;
-    if (regular_) {
+    if (regular_ && !triples_) {
       x_block_ = std::min(ax_.out, std::max<int64_t>(64, block_elements / stride_));
       x_block_ = divide_up(ax_.out, divide_up(ax_.out, x_block_));
       pitch_ = padded(x_block_);
@@ -41,8 +41,9 @@ class Planes {
     }
     x_blocks_ = divide_up(ax_.out, x_block_);
     const int64_t rows = c_.axis(1).out;
-    y_block_ =
-        c_.indices || pairs_ ? rows : std::clamp<int64_t>(block_elements / std::max<int64_t>(1, pitch_), 1, rows);
+    y_block_ = c_.indices || pairs_ || triples_
+                   ? rows
+                   : std::clamp<int64_t>(block_elements / std::max<int64_t>(1, pitch_), 1, rows);
     const double work = static_cast<double>(c_.pool.n * c_.pool.c * c_.outputs()) * (zy_ * stride_ + kx);
     threads_ = work < 65536 ? 1 : num_threads();
     const int64_t planes = c_.pool.n * c_.pool.c * c_.axis(0).out * x_blocks_;
@@ -65,7 +66,7 @@ class Planes {
     if (pairs_ && all_rows_alike()) return all_pairs();
     const int64_t tasks = std::min<int64_t>(units_, 8 * threads_);
     std::atomic<bool> failed{false};
-    parallel_for(tasks, threads_, [&](int64_t task, int) {
+    parallel_shares(tasks, threads_, [&](int64_t task, int) {
       for (int64_t unit = task * units_ / tasks; unit < (task + 1) * units_ / tasks; ++unit)
         if (!one(unit)) failed.store(true, std::memory_order_relaxed);
       for (int slot = tap_slot; slot <= table_slot; ++slot) scratch_release(slot);
@@ -97,6 +98,7 @@ class Planes {
               bx * x_block_,
               std::min(ax_.out, (bx + 1) * x_block_)};
     if (pairs_) return pairs(part);
+    if (triples_) return triples(part);
     if (!c_.indices) return regular_ ? values(part) : irregular(part);
     return regular_ ? with_indices(part) : one_by_one(part);
   }
@@ -205,12 +207,12 @@ class Planes {
     const ck_pool_axis& ay = c_.axis(1);
     const int64_t rows = c_.pool.n * c_.pool.c * ay.out, tasks = std::min<int64_t>(rows, 8 * threads_);
     const ptrdiff_t step = ay.in / ay.out * c_.from[3];
-    parallel_for(tasks, threads_, [&](int64_t task, int) {
+    parallel_shares(tasks, threads_, [&](int64_t task, int) {
       const int64_t begin = rows * task / tasks, end = rows * (task + 1) / tasks;
       const T* taps[most_lines];
       for (int64_t k = 0; k < ay.count[0]; ++k) taps[k] = c_.x + begin * step + k * ay.dilation * c_.from[3];
       TapJob<T> job{taps,    ay.count[0],      step, end - begin, ax_.out, c_.y + begin * ax_.out,
-                    ax_.out, Finish::multiply, T(1), nullptr,     true};
+                    ax_.out, Finish::multiply, T(1), nullptr,     true,    c_.ahead};
       finish(job, 0, 0, 0);
       c_.kernels.tap.pairs[c_.pool.op](job);
     });
@@ -238,13 +240,54 @@ class Planes {
                     Finish::multiply,
                     T(1),
                     nullptr,
-                    whole && step >= 2 * c_.to[3]};
+                    whole && step >= 2 * c_.to[3],
+                    c_.ahead};
       finish(job, p.z, y, p.x0);
       if (count == 0)
         for (; y < run.end; ++y) fill(p, y, identity_of<T>(c_.pool.op));
       else
         c_.kernels.tap.pairs[c_.pool.op](job);
       y = run.end;
+    }
+    return true;
+  }
+
+  // Windows of three by steps of two: as pairs, each with the neighbour before it. Those that the right border cuts
+  // are done one by one.
+  bool triples(const Part& p) const {
+    const T* taps[most_lines];
+    const int64_t whole = std::min(ax_.out, (ax_.in + ax_.pad - 1) / 2);
+    for (int64_t y = p.y0; y < p.y1;) {
+      const Run run = c_.run_at(1, y, p.y1);
+      int64_t count = 0;
+      c_.each_line(p.z, y, [&](int64_t iz, int64_t iy, int64_t) {
+        taps[count++] = p.from + iz * c_.from[2] + iy * c_.from[3] + 1 - ax_.pad;
+      });
+      T* out = c_.y + p.to + y * c_.to[3];
+      TapJob<T> job{taps,  count,    run.step * c_.from[3], run.end - y, whole,
+                    out,   c_.to[3], Finish::multiply,      T(1),        nullptr,
+                    false, c_.ahead, ax_.pad == 1};
+      finish(job, p.z, y, 0);
+      if (count == 0) {
+        for (; y < run.end; ++y) fill(p, y, identity_of<T>(c_.pool.op));
+        continue;
+      }
+      c_.kernels.tap.triples[c_.pool.op](job);
+      for (; y < run.end; ++y, out += c_.to[3]) {
+        for (int64_t x = whole; x < ax_.out; ++x) {
+          const auto column = [&](int64_t i) {
+            T value = taps[0][i];
+            for (int64_t k = 1; k < count; ++k) value = joined(value, taps[k][i]);
+            return value;
+          };
+          const int64_t first = ax_.first[x] - (1 - ax_.pad);
+          T value = ax_.count[x] ? column(first) : identity_of<T>(c_.pool.op);
+          for (int64_t i = 1; i < ax_.count[x]; ++i) value = joined(value, column(first + i));
+          if (c_.adds()) value = job.finish == Finish::multiply ? value * job.factor : value / job.factor;
+          out[x] = value;
+        }
+        for (int64_t k = 0; k < count && whole < ax_.out; ++k) taps[k] += job.step;
+      }
     }
     return true;
   }
@@ -368,7 +411,7 @@ class Planes {
   std::vector<T> divisors_;
   std::vector<P> lane_position_, lane_start_;
   int threads_;
-  bool regular_, pairs_;
+  bool regular_, pairs_, triples_;
 };
 
 }  // namespace

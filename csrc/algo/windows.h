@@ -8,6 +8,7 @@
 
 #include "core/plan.h"
 #include "runtime/arena.h"
+#include "runtime/cpu.h"
 
 namespace convkern {
 
@@ -67,6 +68,8 @@ T identity_of(int op) {
   return op == CK_POOL_MAX ? -infinity : op == CK_POOL_MIN ? infinity : T(0);
 }
 
+constexpr ptrdiff_t fetch_ahead = 4096;  // bytes
+
 // Everything of one call that tasks read.
 template <class T>
 struct PoolCall {
@@ -77,12 +80,15 @@ struct PoolCall {
   int64_t* indices;
   ptrdiff_t from[5], to[5];  // strides: n, c, z, y, x
   std::vector<Run> runs[CK_MAX_SPATIAL];
+  ptrdiff_t ahead = 0;  // elements; images that no L2 holds are fetched before they are read
 
   PoolCall(const ck_pool& p, const Kernels<T>& k, const ck_array& in, const ck_array& out, int64_t* where)
       : pool(p), kernels(k), x(static_cast<const T*>(in.data)), y(static_cast<T*>(out.data)), indices(where) {
     std::copy(in.stride, in.stride + 5, from);
     std::copy(out.stride, out.stride + 5, to);
     for (int a = 0; a < CK_MAX_SPATIAL; ++a) runs[a] = runs_of(pool.axis[a]);
+    const int64_t elements = pool.n * pool.c * axis(0).in * axis(1).in * axis(2).in;
+    if (elements > cpu_info().l2 / static_cast<int64_t>(sizeof(T))) ahead = fetch_ahead / ptrdiff_t{sizeof(T)};
   }
 
   const ck_pool_axis& axis(int a) const { return pool.axis[a]; }

@@ -6,6 +6,7 @@
 #pragma once
 
 #include "kernels/element.h"
+#include "kernels/response.h"
 
 namespace convkern {
 namespace CK_ISA {
@@ -137,6 +138,8 @@ constexpr ElementKernels<T> make_element_kernels() {
   table.moments = moments<T>;
   table.softmax = softmax<T>;
   table.softmax_gradient = softmax_gradient<T>;
+  table.power = power<T>;
+  table.response = response<T>;
   return table;
 }
 

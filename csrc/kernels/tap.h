@@ -5,64 +5,34 @@
 // Does not know what a row is (a line of one plane, the channels of a pixel), nor windows and borders.
 #pragma once
 
-#include "kernels/simd.h"
-#include "kernels/table.h"
+#include "kernels/combine.h"
+#include "kernels/neighbours.h"
 
 namespace convkern {
 namespace CK_ISA {
 
-template <class T, int L>
-struct Short {
-  typedef T type __attribute__((vector_size(L * sizeof(T))));
-};
-
-template <class V>
-CK_INLINE V load_as(const void* from) {
-  V v;
-  __builtin_memcpy(&v, from, sizeof v);
-  return v;
-}
-template <class V>
-CK_INLINE void store_as(void* to, V v) {
-  __builtin_memcpy(to, &v, sizeof v);
-}
-
-// Whether v replaces acc, as lanes of all ones.
-template <Reduction Op, class V>
-CK_INLINE auto beats(V v, V acc) {
-  if constexpr (Op == Reduction::max)
-    return (v > acc) | (v != v);
-  else
-    return (v < acc) | (v != v);
-}
-
-template <Reduction Op, class V>
-CK_INLINE V combine(V acc, V v) {
-  if constexpr (Op == Reduction::add) {
-    return acc + v;
-  } else {
-    acc = (Op == Reduction::max ? v > acc : v < acc) ? v : acc;  // one instruction; keeps acc where either is NaN
-    return v != v ? v : acc;
-  }
-}
-
 inline constexpr int64_t taps_in_part = 32;
 
-template <class T, Reduction Op, int L, int NV>
+template <class T, Reduction Op, bool Ahead, int L, int NV>
 CK_INLINE void tap_block(const TapJob<T>& job, ptrdiff_t at, int64_t i, T* out) {
   using V = typename Short<T, L>::type;
+  const int64_t count = job.count;
   V acc[NV];
-  const auto from = [&](int64_t k, int v) { return load_as<V>(job.taps[k] + at + i + v * L); };
+  const auto from = [&](int64_t k, int v) {
+    const T* x = job.taps[k] + at + i + v * L;
+    if (Ahead) __builtin_prefetch(x + job.ahead);
+    return load_as<V>(x);
+  };
   CK_UNROLL
   for (int v = 0; v < NV; ++v) acc[v] = from(0, v);
-  const int64_t first = Op == Reduction::add && job.count > taps_in_part ? taps_in_part : job.count;
+  const int64_t first = Op == Reduction::add && count > taps_in_part ? taps_in_part : count;
   for (int64_t k = 1; k < first; ++k) {
     CK_UNROLL
     for (int v = 0; v < NV; ++v) acc[v] = combine<Op>(acc[v], from(k, v));
   }
   if constexpr (Op == Reduction::add) {
-    for (int64_t k = first; k < job.count;) {
-      const int64_t end = k + taps_in_part < job.count ? k + taps_in_part : job.count;
+    for (int64_t k = first; k < count;) {
+      const int64_t end = k + taps_in_part < count ? k + taps_in_part : count;
       V part[NV];
       CK_UNROLL
       for (int v = 0; v < NV; ++v) part[v] = from(k, v);
@@ -96,23 +66,56 @@ CK_INLINE void cover(int64_t width, F&& block) {
   if (i < width) block.template operator()<L, 1>(width - L);
 }
 
-template <class T, Reduction Op>
+template <class T, Reduction Op, bool Ahead>
 struct TapRow {
   const TapJob<T>& job;
   int64_t r;
   template <int L, int NV>
   CK_INLINE void operator()(int64_t i) const {
-    tap_block<T, Op, L, NV>(job, r * job.step, i, job.out + r * job.out_step);
+    tap_block<T, Op, Ahead, L, NV>(job, r * job.step, i, job.out + r * job.out_step);
   }
 };
+
+// Rows of at least a vector, K taps. As few instructions as can be, so that memory alone counts; without the locals the
+// compiler computes all addresses first, for the prefetches, and moves them through vector registers.
+template <class T, Reduction Op, int K>
+CK_INLINE void few_taps(const TapJob<T>& job) {
+  constexpr int w = lanes<T>;
+  const int64_t width = job.width, rows = job.rows;
+  const ptrdiff_t step = job.step, out_step = job.out_step, ahead = job.ahead;
+  const T factor = job.factor;
+  const T* x[K];
+  CK_UNROLL
+  for (int k = 0; k < K; ++k) x[k] = job.taps[k];
+  T* out = job.out;
+  for (int64_t r = 0; r < rows; ++r, out += out_step) {
+    const auto block = [&](int64_t i) __attribute__((always_inline)) {
+      Vector<T> acc = load<T>(x[0] + i);
+      CK_UNROLL
+      for (int k = 1; k < K; ++k) acc = combine<Op>(acc, load<T>(x[k] + i));
+      CK_UNROLL
+      for (int k = 0; k < K; ++k) __builtin_prefetch(x[k] + (i + ahead));
+      store<T>(out + i, Op == Reduction::add ? acc * factor : acc);
+    };
+    int64_t i = 0;
+    for (; i + w <= width; i += w) block(i);
+    if (i < width) block(width - w);
+    CK_UNROLL
+    for (int k = 0; k < K; ++k) x[k] += step;
+  }
+}
 
 template <class T, Reduction Op>
 void tap_run(const TapJob<T>& job) {
   constexpr int w = lanes<T>;
+  if (job.ahead && job.width >= w && job.count == 4 && (Op != Reduction::add || job.finish == Finish::multiply))
+    return few_taps<T, Op, 4>(job);
   for (int64_t r = 0; r < job.rows; ++r) {
-    const TapRow<T, Op> row{job, r};
+    const TapRow<T, Op, false> row{job, r};
     if (job.spill && (r + 1) * job.width + w <= job.rows * job.width)
       for (int64_t i = 0; i < job.width; i += w) row.template operator()<w, 1>(i);
+    else if (job.width >= w && job.ahead)
+      cover<w, 4>(job.width, TapRow<T, Op, true>{job, r});
     else if (job.width >= w)
       cover<w, 4>(job.width, row);
     else if (w >= 16 && job.width >= 8)
@@ -215,114 +218,13 @@ T tap_reduce(const T* x, int64_t count) {
   return result;
 }
 
-// The even (Odd false) or odd elements of two vectors side by side.
-template <class T, bool Odd>
-CK_INLINE Vector<T> every_second(Vector<T> a, Vector<T> b) {
-  constexpr int w = lanes<T>, o = Odd;
-#if defined(__clang__)
-  if constexpr (w == 2) return __builtin_shufflevector(a, b, o, o + 2);
-  if constexpr (w == 4) return __builtin_shufflevector(a, b, o, o + 2, o + 4, o + 6);
-  if constexpr (w == 8) return __builtin_shufflevector(a, b, o, o + 2, o + 4, o + 6, o + 8, o + 10, o + 12, o + 14);
-  if constexpr (w == 16)
-    return __builtin_shufflevector(a, b, o, o + 2, o + 4, o + 6, o + 8, o + 10, o + 12, o + 14, o + 16, o + 18, o + 20,
-                                   o + 22, o + 24, o + 26, o + 28, o + 30);
-#else
-  typename VectorOf<T>::index order;
-  CK_UNROLL
-  for (int i = 0; i < w; ++i) order[i] = 2 * i + o;
-  return __builtin_shuffle(a, b, order);
-#endif
-}
-
-// K lines, or job.count where K is 0. Everything the loops read is copied first: a store could change the job, for all
-// the compiler knows, and short rows have no time to read it again.
-template <class T, Reduction Op, int K>
-CK_INLINE void pairs_of(const TapJob<T>& job) {
-  constexpr int w = lanes<T>;
-  const int64_t count = K ? K : job.count, width = job.width, rows = job.rows, out_step = job.out_step;
-  const ptrdiff_t step = job.step;
-  const T factor = job.factor;
-  const bool multiply = job.finish == Finish::multiply;
-  const T* fixed[K ? K : 1];
-  for (int k = 0; k < K; ++k) fixed[k] = job.taps[k];
-  const T* const* taps = K ? fixed : job.taps;
-  const auto finished = [=](auto sum) {
-    if constexpr (Op != Reduction::add) return sum;
-    return multiply ? sum * factor : sum / factor;
-  };
-  const auto block = [&](ptrdiff_t at, T* out) __attribute__((always_inline)) {
-    const T* x = taps[0] + at;
-    Vector<T> a = load<T>(x), b = load<T>(x + w);
-    for (int64_t k = 1; k < count; ++k) {
-      x = taps[k] + at;
-      a = combine<Op>(a, load<T>(x));
-      b = combine<Op>(b, load<T>(x + w));
-    }
-    store<T>(out, finished(combine<Op>(every_second<T, false>(a, b), every_second<T, true>(a, b))));
-  };
-  const int64_t spilled = job.spill && rows * width > w ? (rows * width - w) / width : 0;  // rows that may spill
-  T* out = job.out;
-  ptrdiff_t at = 0;
-  for (int64_t r = 0; r < rows; ++r, out += out_step, at += step) {
-    int64_t i = 0;
-    for (; i + w <= width; i += w) block(at + 2 * i, out + i);
-    if (i == width) continue;
-    if (r < spilled) {
-      block(at + 2 * i, out + i);
-    } else if (width >= w) {
-      block(at + 2 * (width - w), out + width - w);
-    } else {
-      for (; i < width; ++i) {
-        const T* x = taps[0] + at + 2 * i;
-        T u = x[0], v = x[1];
-        for (int64_t k = 1; k < count; ++k) {  // in the order of block: bits must not depend on the path
-          x = taps[k] + at + 2 * i;
-          u = combine<Op>(u, x[0]);
-          v = combine<Op>(v, x[1]);
-        }
-        out[i] = finished(combine<Op>(u, v));
-      }
-    }
-  }
-}
-
-template <class T, Reduction Op>
-void tap_pairs(const TapJob<T>& job) {
-  if (job.count == 2)
-    pairs_of<T, Op, 2>(job);
-  else
-    pairs_of<T, Op, 0>(job);
-}
-
-template <class T>
-void halve(const T* x, int64_t evens, int64_t odds, T* even, T* odd) {
-  constexpr int w = lanes<T>;
-  int64_t i = 0;
-  for (; i + w <= odds; i += w) {
-    const Vector<T> a = load<T>(x + 2 * i), b = load<T>(x + 2 * i + w);
-    store<T>(even + i, every_second<T, false>(a, b));
-    store<T>(odd + i, every_second<T, true>(a, b));
-  }
-  if (i < odds && i > 0) {  // once more with some of those before
-    i = odds - w;
-    const Vector<T> a = load<T>(x + 2 * i), b = load<T>(x + 2 * i + w);
-    store<T>(even + i, every_second<T, false>(a, b));
-    store<T>(odd + i, every_second<T, true>(a, b));
-    i = odds;
-  }
-  for (; i < odds; ++i) {
-    even[i] = x[2 * i];
-    odd[i] = x[2 * i + 1];
-  }
-  if (odds < evens) even[odds] = x[2 * odds];
-}
-
 template <class T>
 constexpr TapKernels<T> make_tap_kernels() {
   return {{tap_run<T, Reduction::max>, tap_run<T, Reduction::min>, tap_run<T, Reduction::add>},
           {tap_index<T, Reduction::max>, tap_index<T, Reduction::min>},
           {tap_reduce<T, Reduction::max>, tap_reduce<T, Reduction::min>, tap_reduce<T, Reduction::add>},
           {tap_pairs<T, Reduction::max>, tap_pairs<T, Reduction::min>, tap_pairs<T, Reduction::add>},
+          {tap_triples<T, Reduction::max>, tap_triples<T, Reduction::min>, tap_triples<T, Reduction::add>},
           halve<T>};
 }
 

@@ -13,6 +13,8 @@ inline constexpr int tap_ops = 3;
 // How a sum ends: times a factor, over a divisor, or over divisor * divisors[i].
 enum class Finish : int32_t { multiply, divide, divide_each };
 
+inline constexpr int most_lines = 16;  // taps of `pairs` and `triples`
+
 // out[r * out_step + i] = finish(op over k of taps[k][r * step + i])     r < rows, i < width.  Steps in elements.
 template <class T>
 struct TapJob {
@@ -26,6 +28,8 @@ struct TapJob {
   T factor;       // or divisor
   const T* divisors;
   bool spill;  // out_step is width, and rows of taps follow each other, too: a vector may reach into the next row
+  ptrdiff_t ahead = 0;  // fetch what lies this far beyond what is read; 0: nothing
+  bool open = false;    // of triples: nothing lies before a row
 };
 
 // Positions as the index kernel counts them: as wide as the elements.
@@ -67,6 +71,10 @@ struct TapKernels {
   // out[r][i] = finish(op over k of op(x[2 * i], x[2 * i + 1])), x = taps[k] + r * step; no `divisors`.
   void (*pairs[tap_ops])(const TapJob<T>& job);
 
+  // out[r][i] = finish(op over k of op(x[2 * i - 1], x[2 * i], x[2 * i + 1])), x as above; where the job is open, the
+  // first of a row is that of two.
+  void (*triples[tap_ops])(const TapJob<T>& job);
+
   // to[i] = x[2 * i + phase] for phase 0, i < evens, and for phase 1, i < odds; evens is odds or one more.
   void (*halve)(const T* x, int64_t evens, int64_t odds, T* even, T* odd);
 };
@@ -86,6 +94,19 @@ enum class Unary : int32_t {
   softplus,  // a: beta, b: threshold
 };
 inline constexpr int unary_ops = 11;
+
+// Local response normalisation: place (r, i) is r * step + i in the arrays and r * scratch_step + i in the scratch,
+// which reaches `size` neighbours, `pitch` apart, beyond the rows on both sides and a vector further.
+template <class T>
+struct ResponseJob {
+  const T *x, *g;  // g null: forward
+  T* out;
+  int64_t rows, width;
+  ptrdiff_t step, scratch_step, pitch;
+  int64_t size, before;
+  T alpha, beta, k;
+  T *squares, *inner, *scaled;
+};
 
 template <class T>
 struct ElementKernels {
@@ -107,6 +128,9 @@ struct ElementKernels {
   void (*softmax)(const T* x, T* out, int64_t count, ptrdiff_t step, int64_t width, bool logarithm);
   void (*softmax_gradient)(const T* grad, const T* y, T* out, int64_t count, ptrdiff_t step, int64_t width,
                            bool logarithm);
+
+  void (*power)(const T* x, T* out, int64_t count, T p);  // out = x^p
+  void (*response)(const ResponseJob<T>& job);
 };
 
 }  // namespace convkern

@@ -17,14 +17,13 @@
 #include <vector>
 
 #include "check.h"
+#include "loops.h"
 #include "runtime/placement.h"
 
 using convkern::parallel_for;
 using convkern::set_num_threads;
 
 namespace {
-
-using Clock = std::chrono::steady_clock;
 
 // ThreadSanitizer itself cannot start threads in a forked child.
 #if defined(__SANITIZE_THREAD__)
@@ -35,42 +34,14 @@ constexpr bool kThreadSanitizer = __has_feature(thread_sanitizer);
 constexpr bool kThreadSanitizer = false;
 #endif
 
-double microseconds_since(Clock::time_point start) {
-  return std::chrono::duration<double, std::micro>(Clock::now() - start).count();
-}
-
-// Runs a loop; false unless each task ran once, with a worker number in range that no other running task had.
-bool loop_is_right(int64_t tasks, int threads, double task_microseconds = 0) {
-  std::vector<std::atomic<int>> runs(static_cast<size_t>(tasks));
-  std::vector<std::atomic<int>> in_use(static_cast<size_t>(std::max(threads, 1)));
-  std::atomic<bool> right{true};
-  int64_t plain = 0;  // written by the caller before, by worker 0 inside, read after: a race if the joins are wrong
-  std::vector<int64_t> written(static_cast<size_t>(tasks), -1);
-  parallel_for(tasks, threads, [&](int64_t task, int worker) {
-    if (task < 0 || task >= tasks || worker < 0 || worker >= std::max(threads, 1)) {
-      right = false;
-      return;
-    }
-    if (in_use[static_cast<size_t>(worker)].exchange(1) != 0) right = false;
-    runs[static_cast<size_t>(task)].fetch_add(1);
-    written[static_cast<size_t>(task)] = task;
-    if (worker == 0) ++plain;
-    const Clock::time_point start = Clock::now();
-    while (task_microseconds > 0 && microseconds_since(start) < task_microseconds) {
-    }
-    in_use[static_cast<size_t>(worker)] = 0;
-  });
-  for (int64_t task = 0; task < tasks; ++task) {
-    if (runs[static_cast<size_t>(task)] != 1 || written[static_cast<size_t>(task)] != task) return false;
-  }
-  return right && plain <= tasks;
-}
-
 void every_task_runs_once() {
   for (const int threads : {1, 2, 3, 8}) {
     set_num_threads(threads);
     for (const int64_t tasks : {0, 1, 2, 3, 7, 64, 1000}) {
-      for (const int limit : {-1, 0, 1, 2, 5, 100}) CHECK(loop_is_right(tasks, limit));
+      for (const int limit : {-1, 0, 1, 2, 5, 100}) {
+        CHECK(loop_is_right(tasks, limit));
+        CHECK(loop_in_place_is_right(tasks, limit));
+      }
     }
   }
 }
@@ -89,6 +60,23 @@ void workers_take_part() {
     both = most == 1;
   }
   CHECK(both);
+}
+
+// A worker that finds the others' tasks left does them: tasks of one run are long, those of the other short.
+void workers_help_each_other() {
+  set_num_threads(2);
+  bool helped = false;
+  for (int attempt = 0; attempt < 1000 && !helped; ++attempt) {
+    std::atomic<int> by_other{0};
+    convkern::parallel_shares(32, 2, [&](int64_t task, int worker) {
+      const Clock::time_point start = Clock::now();
+      while (task >= 16 && microseconds_since(start) < 50) {
+      }
+      if (task >= 16 && worker == 0) by_other.fetch_add(1);
+    });
+    helped = by_other > 0 && by_other < 16;
+  }
+  CHECK(helped);
 }
 
 void nested_loops_run_inline() {
@@ -120,7 +108,7 @@ void concurrent_callers() {
 
 void more_threads_than_cpus() {
   set_num_threads(40);
-  for (int i = 0; i < 20; ++i) CHECK(loop_is_right(200, 40));
+  for (int i = 0; i < 20; ++i) CHECK(loop_is_right(200, 40) && loop_in_place_is_right(200, 40));
   for (int i = 0; i < 5; ++i) CHECK(loop_is_right(50, 40, 200));
 }
 
@@ -386,6 +374,7 @@ int main(int count, char** arguments) {
   if (processes) exits_in_mid_use(arguments[0]);
   run("every_task_runs_once", every_task_runs_once);
   run("workers_take_part", workers_take_part);
+  run("workers_help_each_other", workers_help_each_other);
   run("nested_loops_run_inline", nested_loops_run_inline);
   run("concurrent_callers", concurrent_callers);
   run("more_threads_than_cpus", more_threads_than_cpus);
