@@ -262,7 +262,8 @@ struct FftLayout {
     int64_t most = limit - threads * task_bytes();
     if (transient_kernel) most -= kernel_bytes(chunk);
     apart = small && !kernel_by_chunk && (threads == 1 || many) && threads * one <= most;
-    if (apart) most = std::min(most / threads, std::max(one, l2 / 2));
+    // Planes that are summed are read again by every block: larger ones read fewer twice, though they leave L2.
+    if (apart) most = std::min(most / threads, std::max(plane_taps() > 1 ? 4 * one : one, l2 / 2));
     if (!apart) shorten(most, [&] { return block_bytes(); });
     // Planes first: neighbours read the same. Then tiles, then samples, so that the kernel's spectra serve more; one
     // term gains nothing by that.
