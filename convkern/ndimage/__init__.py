@@ -16,17 +16,9 @@ from .derivatives import (
 )
 from .extremes import maximum_filter, maximum_filter1d, minimum_filter, minimum_filter1d
 from .gaussian import gaussian_filter, gaussian_filter1d
+from .grey import grey_closing, grey_dilation, grey_erosion, grey_opening
 from .linear import convolve1d, correlate1d, uniform_filter, uniform_filter1d
-from .morphology import (
-    black_tophat,
-    grey_closing,
-    grey_dilation,
-    grey_erosion,
-    grey_opening,
-    morphological_gradient,
-    morphological_laplace,
-    white_tophat,
-)
+from .morphology import black_tophat, morphological_gradient, morphological_laplace, white_tophat
 
 __all__ = [
     "black_tophat",

@@ -83,3 +83,11 @@ def mode_number(mode: str) -> int:
     if mode not in MODES:
         raise ValueError(f"mode: got {mode!r}, needs one of {', '.join(MODES)}")
     return MODES[mode]
+
+
+def magnitude(a: Array, b: Array) -> Array:
+    """sqrt(a^2 + b^2), in place of a."""
+    np.multiply(a, a, out=a)
+    np.multiply(b, b, out=b)
+    np.add(a, b, out=a)
+    return np.sqrt(a, out=a)

@@ -119,12 +119,12 @@ class Fft final : public Algorithm {
   static bool nothing(const Problem& p) { return p.depth() == 0 || p.pixels() == 0 || p.batch == 0; }
   bool transient() const { return spec_.direction == CK_GRAD_WEIGHT; }
   FftLayout layout(const Problem& p, const FftCut& cut, int threads) const {
-    return FftLayout(p, cut, kernels_.lanes, sizeof(T), threads, spec_.max_workspace, cpu_info().l2, transient());
+    return FftLayout(p, cut, kernels_.lanes, sizeof(T), threads, spec_.max_workspace, cpu_info().l1, cpu_info().l2,
+                     transient());
   }
   static int64_t group_elements(const FftLayout& l) { return l.p.groups * l.kernel_elements(l.images()); }
   static void release() {
-    for (const int slot : {column_slot, stage_slot, spectra_slot, table_slot, weights_slot, kernel_slot})
-      scratch_release(slot);
+    for (const int slot : {stage_slot, spectra_slot, table_slot, weights_slot, kernel_slot}) scratch_release(slot);
   }
   int64_t kernel_elements() const {
     int64_t elements = 0;
@@ -146,7 +146,7 @@ class Fft final : public Algorithm {
       cut.x = FftAxis(p.axis[2], cut.x.size, cut.x.part, zeros);
       if (!cut.one_line) cut.y = FftAxis(p.axis[1], cut.y.size, cut.y.part, zeros);
       const FftLayout l = layout(p, cut, num_threads());
-      f(FftRun<T>{spec_, o, kernels_, p, l, *tables_[phase], tainted, failed}, phase);
+      f(FftRun<T>{{spec_, o, kernels_, p, l, *tables_[phase], tainted, failed}}, phase);
     }
   }
 

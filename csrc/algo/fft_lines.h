@@ -58,13 +58,17 @@ class Roots {
   std::vector<Number> fine_, coarse_;
 };
 
-// Radices of a length 2^a 3^b 5^c, the largest first; 0 passes for other lengths.
+// Radices of a length 2^a 3^b 5^c, 4 last, where the product with a kernel is done; 0 passes for other lengths.
 template <class T>
 void set_passes(FftLine<T>& line, int64_t n) {
   line.n = n;
+  line.lines = 1;
   line.passes = 0;
-  for (const int r : {5, 3, 4, 2})
-    while (n % r == 0 && line.passes < max_fft_passes) line.radix[line.passes++] = r, n /= r;
+  const auto divide = [&](int r) { line.radix[line.passes++] = r, n /= r; };
+  for (const int r : {5, 3})
+    while (n % r == 0 && line.passes < max_fft_passes) divide(r);
+  if (n > 1 && __builtin_ctzll(static_cast<unsigned long long>(n)) % 2) divide(2);
+  while (n % 4 == 0 && line.passes < max_fft_passes) divide(4);
   if (n != 1) line.passes = 0;
 }
 
@@ -129,7 +133,12 @@ class FftTables {
       });
     }
   }
-  const FftLine<T>& columns() const { return columns_; }
+  // `lines` vectors of columns side by side.
+  FftLine<T> columns(int64_t lines) const {
+    FftLine<T> line = columns_;
+    line.lines = lines;
+    return line;
+  }
   FftLine<T> rows(int64_t group) const {
     FftLine<T> line = rows_;
     line.factors += group * group_;

@@ -104,7 +104,7 @@ inline double fft_cycles(const Problem& p, const FftCut& cut, int lanes, int64_t
   const bool streams = pairs * static_cast<double>(cut.numbers() * element) > static_cast<double>(l2);
   if (streams || cut.numbers() * element > 3 * l2 / 4) transform += 6;
   return vectors * (static_cast<double>(planes) * tiles * ((images + outputs) * transform + 1.4 * pairs) +
-                    0.5 * pairs * (transform + 8));
+                    0.2 * pairs * (transform + 8));
 }
 
 // The largest spectra of a kernel that are kept, in numbers. What the smallest tiles cannot keep below it is refused,
@@ -208,12 +208,15 @@ struct FftLayout {
   bool transient;                 // the kernel is no weight: its spectra count as workspace
   bool kernel_by_chunk;           // they are made chunk by chunk
   int64_t columns;                // of a tile that a task of the column transform does
-  int64_t image_run, result_run;  // channels side by side
+  int64_t panel;                  // columns that are transformed at a time
+  int64_t members;                // groups of one channel that are done together, as they lie side by side
+  int64_t image_run, result_run;  // channels, or members, side by side
+  ptrdiff_t image_step;           // between them
   int threads;
 
   // threads: at most; limit: bytes. fits() says whether it was possible.
   FftLayout(const Problem& problem, const FftCut& tile, int width, int64_t bytes, int max_threads, int64_t limit,
-            int64_t l2, bool transient_kernel)
+            int64_t l1, int64_t l2, bool transient_kernel)
       : p(problem),
         cut(tile),
         lanes(width),
@@ -230,23 +233,37 @@ struct FftLayout {
     const int64_t y = cut.one_line ? std::max<int64_t>(1, p.axis[1].out) : 1;
     for (int d = 0; d < 4; ++d) blocks.extent[d] = (const int64_t[]){samples, z, y, cut.tiles()}[d];
     for (int d = 0; d < 4; ++d) blocks.parts[d] = blocks.extent[d];
+    chunk = images(), chunks = 1;
+    in_place = terms(chunk) == 1 && p.outputs == 1 && p.axis[0].stride == 1 && (!cut.one_line || p.axis[1].stride == 1);
+    members = 1;
+    image_step = p.image.channel;
     image_run = p.image.channel == 1 && p.channels > 1 ? std::min<int64_t>(lanes, p.channels) : 1;
     result_run = p.result.output == 1 && p.outputs > 1 ? std::min<int64_t>(lanes, p.outputs) : 1;
+    panel = lanes;
+    if (in_place && p.groups > 1 && p.image.group == 1 && p.result.group == 1 && !transient_kernel) {
+      members = image_run = result_run = std::min<int64_t>(lanes, p.groups);
+      while (members > 1 && threads * (block_bytes() + task_bytes()) > limit / 2) members = image_run = --result_run;
+      image_step = p.image.group;
+    }
     const int64_t column = cut.rows() * std::max(image_run, result_run) * element;
     columns = std::clamp<int64_t>((int64_t{128} << 10) / column / lanes * lanes, lanes, cut.nx);
     columns = round_up(ceil_div(cut.nx, ceil_div(cut.nx, columns)), lanes);
-    chunk = images(), chunks = 1;
-    in_place = terms(chunk) == 1 && p.outputs == 1 && p.axis[0].stride == 1 && (!cut.one_line || p.axis[1].stride == 1);
+    if (std::max(image_run, result_run) == 1) {
+      panel = std::clamp<int64_t>(l1 * 3 / 4 / (cut.rows() * element) / lanes * lanes, lanes, columns);
+      panel = round_up(ceil_div(columns, ceil_div(columns, panel)), lanes);
+    }
     const int64_t one = block_bytes(), kernel = kernel_bytes(chunk);
     const bool small = kernel <= l2;
-    const bool many = p.groups * blocks.count() >= 2 * threads;
+    const int64_t parts = ceil_div(p.groups, members);
+    const bool many = parts * blocks.count() >= 2 * threads;
     kernel_by_chunk = transient_kernel && kernel > limit / 3;
     if (kernel_by_chunk) shorten(limit / 3, [&] { return kernel_bytes(chunk); });
     while (threads > 1 && threads * task_bytes() > limit / 4) --threads;
     int64_t most = limit - threads * task_bytes();
     if (transient_kernel) most -= kernel_bytes(chunk);
     apart = small && !kernel_by_chunk && (threads == 1 || many) && threads * one <= most;
-    if (apart) most = std::min(most / threads, std::max(one, l2 / 2));
+    // Planes that are summed are read again by every block: larger ones read fewer twice, though they leave L2.
+    if (apart) most = std::min(most / threads, std::max(plane_taps() > 1 ? 4 * one : one, l2 / 2));
     if (!apart) shorten(most, [&] { return block_bytes(); });
     // Planes first: neighbours read the same. Then tiles, then samples, so that the kernel's spectra serve more; one
     // term gains nothing by that.
@@ -257,7 +274,7 @@ struct FftLayout {
         const int64_t now = blocks.parts[d];
         if (!shares && 2 * blocks.piece(0) * blocks.piece(3) > enough) break;
         blocks.cut(d, ceil_div(blocks.extent[d], size));
-        if (block_bytes() <= most && !(apart && threads > 1 && p.groups * blocks.count() < 2 * threads)) continue;
+        if (block_bytes() <= most && !(apart && threads > 1 && parts * blocks.count() < 2 * threads)) continue;
         blocks.cut(d, now);
         break;
       }
@@ -282,19 +299,18 @@ struct FftLayout {
   int64_t read(const Block& b) const {  // units
     return b.extent[0] * planes(0, b.extent[1]) * planes(1, b.extent[2]) * b.extent[3] * chunk;
   }
+  ptrdiff_t step(const Problem::Result& r) const { return members > 1 ? r.group : r.output; }
   int64_t written(const Block& b) const { return in_place ? 0 : b.rows() * p.outputs; }
   int64_t table(const Block& b) const { return b.rows() * terms(chunk); }
   int64_t block_bytes() const {
     const Block b = blocks.largest();
-    return (read(b) + written(b)) * unit() * element + table(b) * int64_t{sizeof(ptrdiff_t)};
+    return (read(b) * members + written(b)) * unit() * element + table(b) * int64_t{sizeof(ptrdiff_t)};
   }
   // The kernel's spectra: U[group][x][output][term][re, im][lane].
   int64_t kernel_elements(int64_t of_images) const { return cut.numbers() * p.outputs * terms(of_images); }
   int64_t kernel_bytes(int64_t of_images) const { return kernel_elements(of_images) * element; }
-  int64_t channel_pitch() const { return cut.rows() * columns + 16; }
-  int64_t task_bytes() const {
-    return (std::max(image_run, result_run) * channel_pitch() + 2 * cut.ny * lanes) * element;
-  }
+  int64_t channel_pitch() const { return cut.rows() * panel + 16; }
+  int64_t task_bytes() const { return std::max(image_run, result_run) * channel_pitch() * element; }
   int64_t workspace() const {
     return (apart ? threads : 1) * block_bytes() + threads * task_bytes() + (transient ? kernel_bytes(chunk) : 0);
   }

@@ -7,16 +7,12 @@
 // Lanes are lines: no shuffle but in scatter and gather. Knows neither kernels nor images.
 #pragma once
 
+#include "kernels/fft_product.h"
 #include "kernels/simd.h"
 #include "kernels/table.h"
 
 namespace convkern {
 namespace CK_ISA {
-
-template <class T>
-struct Complex {
-  Vector<T> re, im;
-};
 
 template <class T>
 CK_INLINE Complex<T> add(Complex<T> a, Complex<T> b) {
@@ -79,248 +75,244 @@ CK_INLINE void butterfly(Complex<T> (&a)[R]) {
   }
 }
 
-// One pass over `blocks` blocks of R parts of `inner` numbers. Factors: per block R - 1 complex numbers (rho^k), each a
-// scalar pair, or a pair of vectors where every lane has its own.
-template <class T, int R, bool Inverse, bool PerLane>
-void fft_pass(FftView<const T> from, FftView<T> to, int64_t blocks, int64_t inner, const T* factors) {
-  using C = Complex<T>;
-  constexpr int w = lanes<T>, factor = PerLane ? w : 1;
-  for (int64_t b = 0; b < blocks; ++b, factors += 2 * factor * (R - 1)) {
-    C f[R];
+// R numbers of a block, and where a pass puts them: parts of a block lie `part` elements apart.
+template <class T, int R>
+CK_INLINE void fft_load(Complex<T> (&a)[R], const T* from, ptrdiff_t part, ptrdiff_t imag) {
+  CK_UNROLL
+  for (int k = 0; k < R; ++k) a[k] = {load<T>(from + k * part), load<T>(from + k * part + imag)};
+}
+template <class T, int R>
+CK_INLINE void fft_store(const Complex<T> (&a)[R], T* to, ptrdiff_t part, ptrdiff_t imag) {
+  CK_UNROLL
+  for (int k = 0; k < R; ++k) {
+    store<T>(to + k * part, a[k].re);
+    store<T>(to + k * part + imag, a[k].im);
+  }
+}
+
+// The factors rho^k of a block, k = 1 .. R - 1: scalar pairs, or pairs of vectors where every lane has its own.
+template <class T, int R, bool PerLane>
+struct FftFactors {
+  static constexpr int w = lanes<T>, size = 2 * (PerLane ? w : 1), count = size * (R - 1);
+  Complex<T> f[R];
+  CK_INLINE explicit FftFactors(const T* at) {
     CK_UNROLL
-    for (int k = 1; k < R; ++k) {
-      const T* at = factors + 2 * factor * (k - 1);
+    for (int k = 1; k < R; ++k, at += size) {
       if constexpr (PerLane)
         f[k] = {load<T>(at), load<T>(at + w)};
       else
         f[k] = {splat<T>(at[0]), splat<T>(at[1])};
     }
-    const T* source = from.data + b * R * inner * from.step;
-    T* target = to.data + b * R * inner * to.step;
+  }
+  CK_INLINE void split(Complex<T> (&a)[R]) const {
+    CK_UNROLL
+    for (int k = 1; k < R; ++k) a[k] = times<T, false>(a[k], f[k]);
+    butterfly<T, R, 1>(a);
+  }
+  CK_INLINE void join(Complex<T> (&a)[R]) const {
+    butterfly<T, R, -1>(a);
+    CK_UNROLL
+    for (int k = 1; k < R; ++k) a[k] = times<T, true>(a[k], f[k]);
+  }
+};
+
+template <class T, int R, bool Inverse, class Factors>
+CK_INLINE void fft_step(const Factors& f, const T* from, ptrdiff_t part, ptrdiff_t imag, T* to, ptrdiff_t to_part,
+                        ptrdiff_t to_imag) {
+  Complex<T> a[R];
+  fft_load<T, R>(a, from, part, imag);
+  if constexpr (Inverse)
+    f.join(a);
+  else
+    f.split(a);
+  fft_store<T, R>(a, to, to_part, to_imag);
+}
+
+// One pass over `blocks` blocks of R parts of `inner` numbers. Packed: numbers lie [re, im][lane] side by side.
+template <class T, int R, bool Inverse, bool PerLane, bool Packed>
+void fft_pass(FftView<const T> from, FftView<T> to, int64_t blocks, int64_t inner, const T* factors) {
+  using Factors = FftFactors<T, R, PerLane>;
+  constexpr int w = lanes<T>;
+  const ptrdiff_t from_step = Packed ? 2 * w : from.step, from_imag = Packed ? w : from.imag;
+  const ptrdiff_t to_step = Packed ? 2 * w : to.step, to_imag = Packed ? w : to.imag;
+  const T* source = from.data;
+  T* target = to.data;
+  if (Packed && inner == 1) {  // blocks are the loop
     CK_NO_UNROLL
-    for (int64_t j = 0; j < inner; ++j, source += from.step, target += to.step) {
-      C a[R];
-      CK_UNROLL
-      for (int k = 0; k < R; ++k) {
-        const T* at = source + k * inner * from.step;
-        a[k] = {load<T>(at), load<T>(at + from.imag)};
-      }
-      if constexpr (!Inverse) CK_UNROLL
-      for (int k = 1; k < R; ++k) a[k] = times<T, false>(a[k], f[k]);
-      butterfly<T, R, Inverse ? -1 : 1>(a);
-      if constexpr (Inverse) CK_UNROLL
-      for (int k = 1; k < R; ++k) a[k] = times<T, true>(a[k], f[k]);
-      CK_UNROLL
-      for (int k = 0; k < R; ++k) {
-        T* at = target + k * inner * to.step;
-        store<T>(at, a[k].re);
-        store<T>(at + to.imag, a[k].im);
-      }
-    }
+    for (int64_t b = 0; b < blocks; ++b, factors += Factors::count, source += 2 * w * R, target += 2 * w * R)
+      fft_step<T, R, Inverse>(Factors(factors), source, 2 * w, w, target, 2 * w, w);
+    return;
+  }
+  const ptrdiff_t part = inner * from_step, to_part = inner * to_step;
+  for (int64_t b = 0; b < blocks; ++b, factors += Factors::count) {
+    const Factors f(factors);
+    const T* const end = source + part;
+    CK_NO_UNROLL
+    for (; source != end; source += from_step, target += to_step)
+      fft_step<T, R, Inverse>(f, source, part, from_imag, target, to_part, to_imag);
+    source += (R - 1) * part, target += (R - 1) * to_part;
   }
 }
 
-template <class T, bool Inverse, bool PerLane>
+template <class T, bool Inverse, bool PerLane, bool Packed>
 CK_INLINE void fft_any_pass(int radix, FftView<const T> from, FftView<T> to, int64_t blocks, int64_t inner,
                             const T* factors) {
-  const auto pass = radix == 4   ? fft_pass<T, 4, Inverse, PerLane>
-                    : radix == 2 ? fft_pass<T, 2, Inverse, PerLane>
-                    : radix == 3 ? fft_pass<T, 3, Inverse, PerLane>
-                                 : fft_pass<T, 5, Inverse, PerLane>;
+  const auto pass = radix == 4   ? fft_pass<T, 4, Inverse, PerLane, Packed>
+                    : radix == 2 ? fft_pass<T, 2, Inverse, PerLane, Packed>
+                    : radix == 3 ? fft_pass<T, 3, Inverse, PerLane, Packed>
+                                 : fft_pass<T, 5, Inverse, PerLane, Packed>;
   pass(from, to, blocks, inner, factors);
 }
 
-// A vector of lines: from anywhere to work, which holds [n][re, im][lane]; work may be what is read.
+// Columns: line.lines vectors side by side are a longer loop of the same factors.
 template <class T>
-void fft_forward(const FftLine<T>& line, FftView<const T> from, T* work) {
+void fft_forward(const FftLine<T>& line, FftView<const T> from, FftView<T> to) {
   constexpr int w = lanes<T>;
-  const FftView<T> to = {work, 2 * w, w};
   const T* factors = line.factors;
-  int64_t blocks = 1, inner = line.n;
-  for (int i = 0; i < line.passes; ++i) {
+  int64_t blocks = 1, inner = line.n * line.lines;
+  for (int i = 0; i < line.passes; ++i, from = {to.data, to.step, to.imag}) {
     const int r = line.radix[i];
     inner /= r;
-    if (line.per_lane)
-      fft_any_pass<T, false, true>(r, from, to, blocks, inner, factors);
-    else
-      fft_any_pass<T, false, false>(r, from, to, blocks, inner, factors);
-    factors += 2 * blocks * (r - 1) * (line.per_lane ? w : 1);
+    if (from.step != to.step && line.lines > 1) {  // the first: rows may lie anywhere
+      for (int64_t l = 0; l < line.lines; ++l)
+        fft_any_pass<T, false, false, false>(r, {from.data + l * w, from.step, from.imag},
+                                             {to.data + l * w, line.lines * w, to.imag}, 1, line.n / r, factors);
+    } else {
+      fft_any_pass<T, false, false, false>(r, from, to, blocks, inner, factors);
+    }
+    factors += 2 * blocks * (r - 1);
     blocks *= r;
-    from = {work, 2 * w, w};
   }
 }
 
-// n times the inverse: from work, which it overwrites, to anywhere.
+// n times the inverse, in place.
 template <class T>
-void fft_inverse(const FftLine<T>& line, T* work, FftView<T> to) {
-  constexpr int w = lanes<T>;
-  const FftView<const T> from = {work, 2 * w, w};
-  const T* factors = line.factors + 2 * (line.n - 1) * (line.per_lane ? w : 1);
-  int64_t blocks = line.n, inner = 1;
+void fft_inverse(const FftLine<T>& line, FftView<T> at) {
+  const T* factors = line.factors + 2 * (line.n - 1);
+  int64_t blocks = line.n, inner = line.lines;
   for (int i = line.passes - 1; i >= 0; --i) {
     const int r = line.radix[i];
     blocks /= r;
-    factors -= 2 * blocks * (r - 1) * (line.per_lane ? w : 1);
-    const FftView<T> target = i ? FftView<T>{work, 2 * w, w} : to;
-    if (line.per_lane)
-      fft_any_pass<T, true, true>(r, from, target, blocks, inner, factors);
-    else
-      fft_any_pass<T, true, false>(r, from, target, blocks, inner, factors);
+    factors -= 2 * blocks * (r - 1);
+    fft_any_pass<T, true, false, false>(r, {at.data, at.step, at.imag}, at, blocks, inner, factors);
     inner *= r;
   }
 }
 
+// A row in place, of which [re, im][lane] lie side by side: `count` passes from the first, or back through them.
+template <class T, bool PerLane>
+CK_INLINE void fft_row_forward(const FftLine<T>& line, T* row, int count) {
+  constexpr int w = lanes<T>;
+  const T* factors = line.factors;
+  int64_t blocks = 1, inner = line.n;
+  for (int i = 0; i < count; ++i) {
+    const int r = line.radix[i];
+    inner /= r;
+    fft_any_pass<T, false, PerLane, true>(r, {row, 2 * w, w}, {row, 2 * w, w}, blocks, inner, factors);
+    factors += 2 * blocks * (r - 1) * (PerLane ? w : 1);
+    blocks *= r;
+  }
+}
+template <class T, bool PerLane>
+CK_INLINE void fft_row_inverse(const FftLine<T>& line, T* row, int count) {
+  constexpr int w = lanes<T>;
+  int64_t inner = 1;
+  for (int i = line.passes - 1; i >= count; --i) inner *= line.radix[i];
+  int64_t blocks = line.n / inner;
+  const T* factors = line.factors + 2 * (blocks - 1) * (PerLane ? w : 1);
+  for (int i = count - 1; i >= 0; --i) {
+    const int r = line.radix[i];
+    blocks /= r;
+    factors -= 2 * blocks * (r - 1) * (PerLane ? w : 1);
+    fft_any_pass<T, true, PerLane, true>(r, {row, 2 * w, w}, {row, 2 * w, w}, blocks, inner, factors);
+    inner *= r;
+  }
+}
+template <class T>
+void fft_rows(const FftLine<T>& line, T* row) {
+  line.per_lane ? fft_row_forward<T, true>(line, row, line.passes) : fft_row_forward<T, false>(line, row, line.passes);
+}
+template <class T>
+void fft_rows_inverse(const FftLine<T>& line, T* row) {
+  line.per_lane ? fft_row_inverse<T, true>(line, row, line.passes) : fft_row_inverse<T, false>(line, row, line.passes);
+}
+
+// The last pass, times the kernel, and back: numbers stay in registers between. What lies ahead is fetched a few lines
+// a time: more at once would wait for each other.
+template <class T, int R, bool PerLane>
+void fft_turn(T* row, int64_t blocks, const T* factors, const T* kernel, FftAhead ahead) {
+  using Factors = FftFactors<T, R, PerLane>;
+  constexpr int w = lanes<T>;
+  const int64_t fetches = (ahead.rows * ahead.lines + blocks - 1) / blocks;
+  int64_t at = 0;
+  CK_NO_UNROLL
+  for (int64_t b = 0; b < blocks; ++b, factors += Factors::count, row += 2 * w * R, kernel += 2 * w * R) {
+    for (int64_t i = 0; i < fetches && ahead.rows > 0; ++i) {
+      __builtin_prefetch(ahead.data + 64 * at, 0, 2);
+      if (++at == ahead.lines) at = 0, --ahead.rows, ahead.data += ahead.pitch;
+    }
+    const Factors f(factors);
+    Complex<T> a[R];
+    fft_load<T, R>(a, row, 2 * w, w);
+    f.split(a);
+    CK_UNROLL
+    for (int k = 0; k < R; ++k)
+      a[k] = times<T, false>(a[k], {load<T>(kernel + 2 * k * w), load<T>(kernel + 2 * k * w + w)});
+    f.join(a);
+    fft_store<T, R>(a, row, 2 * w, w);
+  }
+}
+template <class T, bool PerLane>
+CK_INLINE void fft_row_filter(const FftLine<T>& line, T* row, const T* kernel, FftAhead ahead) {
+  const int last = line.passes - 1, r = line.radix[last];
+  const int64_t blocks = line.n / r;
+  const T* factors = line.factors + 2 * (blocks - 1) * (PerLane ? lanes<T> : 1);
+  const auto turn = r == 4   ? fft_turn<T, 4, PerLane>
+                    : r == 2 ? fft_turn<T, 2, PerLane>
+                    : r == 3 ? fft_turn<T, 3, PerLane>
+                             : fft_turn<T, 5, PerLane>;
+  fft_row_forward<T, PerLane>(line, row, last);
+  turn(row, blocks, factors, kernel, ahead);
+  fft_row_inverse<T, PerLane>(line, row, last);
+}
+template <class T>
+void fft_filter(const FftLine<T>& line, T* row, const T* kernel, FftAhead ahead) {
+  line.per_lane ? fft_row_filter<T, true>(line, row, kernel, ahead)
+                : fft_row_filter<T, false>(line, row, kernel, ahead);
+}
+
 // to[g][l][re, im][i] = column[g w + i][re, im][l]: lanes change from l to i, groups lie `pitch` apart. And back.
 template <class T>
-void fft_scatter(const T* column, int64_t groups, T* to, ptrdiff_t pitch) {
+void fft_scatter(FftView<const T> column, int64_t groups, T* to, ptrdiff_t pitch) {
   constexpr int w = lanes<T>;
-  for (int64_t g = 0; g < groups; ++g, column += 2 * w * w, to += pitch)
+  for (int64_t g = 0; g < groups; ++g, column.data += w * column.step, to += pitch)
     for (int part = 0; part < 2; ++part) {
       Vector<T> r[w];
       CK_UNROLL
-      for (int i = 0; i < w; ++i) r[i] = load<T>(column + (2 * i + part) * w);
+      for (int i = 0; i < w; ++i) r[i] = load<T>(column.data + i * column.step + part * column.imag);
       transpose<T>(r);
       CK_UNROLL
       for (int i = 0; i < w; ++i) store<T>(to + (2 * i + part) * w, r[i]);
     }
 }
-
 template <class T>
-void fft_gather(const T* from, ptrdiff_t pitch, int64_t groups, T* column) {
+void fft_gather(const T* from, ptrdiff_t pitch, int64_t groups, FftView<T> column) {
   constexpr int w = lanes<T>;
-  for (int64_t g = 0; g < groups; ++g, column += 2 * w * w, from += pitch) fft_scatter<T>(from, 1, column, 0);
-}
-
-// OUT outputs of TILES tiles at one point: result += sum_k image_k kernel_k.
-template <class T, int TILES, int OUT>
-CK_INLINE void fft_sums(const FftProduct<T>& job, const ptrdiff_t* tile, int64_t point, const T* kernel, T* result) {
-  using C = Complex<T>;
-  constexpr int w = lanes<T>;
-  C acc[TILES][OUT];
-  CK_UNROLL
-  for (int t = 0; t < TILES; ++t) CK_UNROLL
-  for (int o = 0; o < OUT; ++o) {
-    const T* at = result + t * job.result_tile + o * job.result_output;
-    acc[t][o] = C{Vector<T>{}, Vector<T>{}};
-    if (job.add) acc[t][o] = C{load<T>(at), load<T>(at + w)};
-  }
-  const T* const image = job.image + point * 2 * w;
-  CK_NO_UNROLL
-  for (int64_t k = 0; k < job.terms; ++k, kernel += 2 * w) {
-    C x[TILES];
-    CK_UNROLL
-    for (int t = 0; t < TILES; ++t) {
-      const T* at = image + tile[t * job.terms + k];
-      x[t] = {load<T>(at), load<T>(at + w)};
-    }
-    CK_UNROLL
-    for (int o = 0; o < OUT; ++o) {
-      const C u = {load<T>(kernel + o * job.kernel_output), load<T>(kernel + o * job.kernel_output + w)};
+  for (int64_t g = 0; g < groups; ++g, column.data += w * column.step, from += pitch)
+    for (int part = 0; part < 2; ++part) {
+      Vector<T> r[w];
       CK_UNROLL
-      for (int t = 0; t < TILES; ++t) {
-        acc[t][o].re += x[t].re * u.re;
-        acc[t][o].im += x[t].re * u.im;
-        acc[t][o].re -= x[t].im * u.im;
-        acc[t][o].im += x[t].im * u.re;
-      }
-    }
-  }
-  CK_UNROLL
-  for (int t = 0; t < TILES; ++t) CK_UNROLL
-  for (int o = 0; o < OUT; ++o) {
-    T* at = result + t * job.result_tile + o * job.result_output;
-    store<T>(at, acc[t][o].re);
-    store<T>(at + w, acc[t][o].im);
-  }
-}
-
-template <class T, int OUT>
-CK_INLINE void fft_tiles(const FftProduct<T>& job, int64_t point, const T* kernel, T* result) {
-  int64_t t = 0;
-  for (; t + 2 <= job.tiles; t += 2)
-    fft_sums<T, 2, OUT>(job, job.tile + t * job.terms, point, kernel, result + t * job.result_tile);
-  if (t < job.tiles) fft_sums<T, 1, OUT>(job, job.tile + t * job.terms, point, kernel, result + t * job.result_tile);
-}
-
-// A single image and kernel: nothing to sum, so the frequencies are the loop.
-template <class T>
-CK_INLINE void fft_one(const FftProduct<T>& job, const T* image, T* result) {
-  constexpr int w = lanes<T>;
-  const T* kernel = job.kernel + job.first * job.kernel_point;
-  for (int64_t point = job.first; point < job.last; ++point, kernel += job.kernel_point) {
-    const Complex<T> x = {load<T>(image + point * 2 * w), load<T>(image + point * 2 * w + w)};
-    const Complex<T> y = times<T, false>(x, {load<T>(kernel), load<T>(kernel + w)});
-    store<T>(result + point * 2 * w, y.re);
-    store<T>(result + point * 2 * w + w, y.im);
-  }
-}
-
-template <class T>
-void fft_product(const FftProduct<T>& job) {
-  constexpr int w = lanes<T>, most = CK_REGISTERS >= 32 ? 4 : 2;
-  if (job.outputs == 1 && job.terms == 1 && !job.add) {
-    for (int64_t t = 0; t < job.tiles; ++t) fft_one<T>(job, job.image + job.tile[t], job.result + t * job.result_tile);
-    return;
-  }
-  for (int64_t point = job.first; point < job.last; ++point) {
-    const T* kernel = job.kernel + point * job.kernel_point;
-    T* result = job.result + point * 2 * w;
-    int64_t o = 0;
-    for (; o + most <= job.outputs; o += most, kernel += most * job.kernel_output, result += most * job.result_output)
-      fft_tiles<T, most>(job, point, kernel, result);
-    for (; o < job.outputs; ++o, kernel += job.kernel_output, result += job.result_output)
-      fft_tiles<T, 1>(job, point, kernel, result);
-  }
-}
-
-// to[i] = scale conj(from[i]), the numbers of `from` `step` apart.
-template <class T>
-void fft_keep(const T* from, ptrdiff_t step, int64_t count, T scale, T* to) {
-  constexpr int w = lanes<T>;
-  const Vector<T> s = splat<T>(scale);
-  for (int64_t i = 0; i < count; ++i, from += step, to += 2 * w) {
-    store<T>(to, load<T>(from) * s);
-    store<T>(to + w, load<T>(from + w) * -s);
-  }
-}
-
-// to(i, j) = clamp(rows(i, j) + bias), limits: lo and hi, or null; whether all are finite before the clamp.
-template <class T>
-bool fft_finish(const T* rows, ptrdiff_t pitch, int64_t count, int64_t columns, T bias, T* to, ptrdiff_t to_pitch,
-                const T* limits) {
-  constexpr int w = lanes<T>, chains = 4;
-  const Vector<T> b = splat<T>(bias), lo = splat<T>(limits ? limits[0] : T(0)),
-                  hi = splat<T>(limits ? limits[1] : T(0));
-  Vector<T> nothing[chains] = {};  // x - x: zero, but NaN for a NaN or an infinity
-  T rest = 0;
-  for (int64_t i = 0; i < count; ++i, rows += pitch, to += to_pitch) {
-    const auto vector = [&](int64_t j, Vector<T>& sum) {
-      const Vector<T> x = load<T>(rows + j) + b;
-      sum += x - x;
-      store<T>(to + j, limits ? clamp<T>(x, lo, hi) : x);
-    };
-    int64_t j = 0;
-    for (; j + chains * w <= columns; j += chains * w) {
+      for (int i = 0; i < w; ++i) r[i] = load<T>(from + (2 * i + part) * w);
+      transpose<T>(r);
       CK_UNROLL
-      for (int k = 0; k < chains; ++k) vector(j + k * w, nothing[k]);
+      for (int i = 0; i < w; ++i) store<T>(column.data + i * column.step + part * column.imag, r[i]);
     }
-    for (; j + w <= columns; j += w) vector(j, nothing[0]);
-    for (; j < columns; ++j) {
-      const T x = rows[j] + bias;
-      rest += x - x;
-      to[j] = limits ? clamp<T>(x, limits[0], limits[1]) : x;
-    }
-  }
-  CK_UNROLL
-  for (int k = 1; k < chains; ++k) nothing[0] += nothing[k];
-  bool finite = rest == 0;
-  for (int l = 0; l < w; ++l) finite &= nothing[0][l] == 0;
-  return finite;
 }
 
 template <class T>
 constexpr FftKernels<T> fft_kernels() {
-  return {fft_forward<T>, fft_inverse<T>, fft_scatter<T>, fft_gather<T>, fft_product<T>, fft_keep<T>, fft_finish<T>};
+  return {fft_forward<T>, fft_inverse<T>, fft_rows<T>, fft_rows_inverse<T>, fft_filter<T>, fft_scatter<T>,
+          fft_gather<T>,  fft_product<T>, fft_keep<T>, fft_copy<T>,         fft_finish<T>};
 }
 
 }  // namespace CK_ISA

@@ -81,37 +81,67 @@ CK_INLINE T clamp(T v, T lo, T hi) {
   return v > hi ? hi : v;
 }
 
-// (a0 b0 a1 b1 ...): the low and the high half of two vectors interleaved.
-template <class T, bool High>
-CK_INLINE Vector<T> interleave(Vector<T> a, Vector<T> b) {
-  constexpr int w = lanes<T>, h = High ? w / 2 : 0;
+// Order::at(i) of (a, b) as one vector, i = 0 .. lanes - 1.
 #if defined(__clang__)
-  if constexpr (w == 2) return __builtin_shufflevector(a, b, h, w + h);
-  if constexpr (w == 4) return __builtin_shufflevector(a, b, h, w + h, h + 1, w + h + 1);
-  if constexpr (w == 8)
-    return __builtin_shufflevector(a, b, h, w + h, h + 1, w + h + 1, h + 2, w + h + 2, h + 3, w + h + 3);
-  if constexpr (w == 16)
-    return __builtin_shufflevector(a, b, h, w + h, h + 1, w + h + 1, h + 2, w + h + 2, h + 3, w + h + 3, h + 4,
-                                   w + h + 4, h + 5, w + h + 5, h + 6, w + h + 6, h + 7, w + h + 7);
+template <class I, I... At>
+struct Sequence {};
+template <class T, class Order, class I, I... At>
+CK_INLINE Vector<T> shuffle(Vector<T> a, Vector<T> b, Sequence<I, At...>) {
+  return __builtin_shufflevector(a, b, Order::at(At)...);
+}
+template <class T, class Order>
+CK_INLINE Vector<T> shuffle(Vector<T> a, Vector<T> b) {
+  return shuffle<T, Order>(a, b, __make_integer_seq<Sequence, int, lanes<T>>{});
+}
 #else
+template <class T, class Order>
+CK_INLINE Vector<T> shuffle(Vector<T> a, Vector<T> b) {
   typename VectorOf<T>::index order;
   CK_UNROLL
-  for (int i = 0; i < w; ++i) order[i] = (i % 2 ? w : 0) + h + i / 2;
+  for (int i = 0; i < lanes<T>; ++i) order[i] = Order::at(i);
   return __builtin_shuffle(a, b, order);
-#endif
 }
+#endif
 
-// r[i][j] <-> r[j][i] for a square of vectors: log2(lanes) rounds of perfect shuffles.
+// Elements of 16 bytes, which cheap shuffles stay within.
+template <class T>
+inline constexpr int quad = 16 / sizeof(T);
+// (a0 b0 a1 b1 ...) of the low or the high half of every 16 bytes of two vectors.
+template <class T, bool High>
+struct Interleave {
+  static constexpr int at(int i) {
+    return i / quad<T> * quad<T> + (High ? quad<T> / 2 : 0) + i % quad<T> / 2 + i % 2 * lanes<T>;
+  }
+};
+// The even or the odd 16 bytes of a, then those of b.
+template <class T, bool Odd>
+struct Alternate {
+  static constexpr int at(int i) { return (2 * (i / quad<T>)+(Odd ? 1 : 0)) * quad<T> + i % quad<T>; }
+};
+
+// r[i][j] <-> r[j][i] for a square of vectors: squares within 16 bytes by perfect shuffles, then 16 bytes as elements.
 template <class T>
 CK_INLINE void transpose(Vector<T> (&r)[lanes<T>]) {
-  constexpr int w = lanes<T>;
+  constexpr int w = lanes<T>, q = quad<T>, blocks = w / q;
+  Vector<T> s[w];
   CK_UNROLL
-  for (int round = 1; round < w; round *= 2) {
-    Vector<T> s[w];
+  for (int round = 1; round < q; round *= 2) {
     CK_UNROLL
-    for (int i = 0; i < w / 2; ++i) {
-      s[2 * i] = interleave<T, false>(r[i], r[i + w / 2]);
-      s[2 * i + 1] = interleave<T, true>(r[i], r[i + w / 2]);
+    for (int b = 0; b < w; b += q) CK_UNROLL
+    for (int i = 0; i < q / 2; ++i) {
+      s[b + 2 * i] = shuffle<T, Interleave<T, false>>(r[b + i], r[b + i + q / 2]);
+      s[b + 2 * i + 1] = shuffle<T, Interleave<T, true>>(r[b + i], r[b + i + q / 2]);
+    }
+    CK_UNROLL
+    for (int i = 0; i < w; ++i) r[i] = s[i];
+  }
+  CK_UNROLL
+  for (int round = 1; round < blocks; round *= 2) {
+    CK_UNROLL
+    for (int b = 0; b < blocks / 2; ++b) CK_UNROLL
+    for (int i = 0; i < q; ++i) {
+      s[b * q + i] = shuffle<T, Alternate<T, false>>(r[2 * b * q + i], r[(2 * b + 1) * q + i]);
+      s[(b + blocks / 2) * q + i] = shuffle<T, Alternate<T, true>>(r[2 * b * q + i], r[(2 * b + 1) * q + i]);
     }
     CK_UNROLL
     for (int i = 0; i < w; ++i) r[i] = s[i];

@@ -146,7 +146,7 @@ struct FftView {
 inline constexpr int max_fft_passes = 12;
 template <class T>
 struct FftLine {
-  int64_t n;
+  int64_t n, lines;  // of `lines` vectors that lie side by side
   int passes, radix[max_fft_passes];
   bool per_lane;     // factors are vectors
   const T* factors;  // n - 1 complex numbers in the order of the passes
@@ -163,14 +163,25 @@ struct FftProduct {
   ptrdiff_t result_tile, result_output;
   bool add;  // to what is there
 };
+// Memory that is read soon: `rows` rows of `lines` cache lines, `pitch` bytes apart.
+struct FftAhead {
+  const char* data;
+  ptrdiff_t pitch;
+  int64_t rows, lines;
+};
 template <class T>
 struct FftKernels {
-  void (*forward)(const FftLine<T>& line, FftView<const T> from, T* work);
-  void (*inverse)(const FftLine<T>& line, T* work, FftView<T> to);
-  void (*scatter)(const T* column, int64_t groups, T* to, ptrdiff_t pitch);
-  void (*gather)(const T* from, ptrdiff_t pitch, int64_t groups, T* column);
+  void (*forward)(const FftLine<T>& line, FftView<const T> from, FftView<T> to);  // columns
+  void (*inverse)(const FftLine<T>& line, FftView<T> at);
+  void (*rows)(const FftLine<T>& line, T* row);
+  void (*rows_inverse)(const FftLine<T>& line, T* row);
+  // Both, and times the kernel's row between; meanwhile `ahead` is fetched.
+  void (*filter)(const FftLine<T>& line, T* row, const T* kernel, FftAhead ahead);
+  void (*scatter)(FftView<const T> column, int64_t groups, T* to, ptrdiff_t pitch);
+  void (*gather)(const T* from, ptrdiff_t pitch, int64_t groups, FftView<T> column);
   void (*product)(const FftProduct<T>& job);
   void (*keep)(const T* from, ptrdiff_t step, int64_t count, T scale, T* to);
+  void (*copy)(const T* from, ptrdiff_t pitch, int64_t rows, int64_t columns, T* to, ptrdiff_t to_pitch);
   bool (*finish)(const T* rows, ptrdiff_t pitch, int64_t count, int64_t columns, T bias, T* to, ptrdiff_t to_pitch,
                  const T* limits);
 };
