@@ -67,8 +67,8 @@ CK_INLINE void shuffle(Vector<T> (&r)[N], int turns) {
     Vector<T> s[N];
     CK_UNROLL
     for (int i = 0; i < N / 2; ++i) {
-      s[2 * i] = interleave<T, false>(r[i], r[i + N / 2]);
-      s[2 * i + 1] = interleave<T, true>(r[i], r[i + N / 2]);
+      s[2 * i] = shuffle<T, Perfect<T, false>>(r[i], r[i + N / 2]);
+      s[2 * i + 1] = shuffle<T, Perfect<T, true>>(r[i], r[i + N / 2]);
     }
     CK_UNROLL
     for (int i = 0; i < N; ++i) r[i] = s[i];

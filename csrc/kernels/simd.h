@@ -103,6 +103,12 @@ CK_INLINE Vector<T> shuffle(Vector<T> a, Vector<T> b) {
 }
 #endif
 
+// (a0 b0 a1 b1 ...): the low or the high half of two whole vectors.
+template <class T, bool High>
+struct Perfect {
+  static constexpr int at(int i) { return (High ? lanes<T> / 2 : 0) + i / 2 + i % 2 * lanes<T>; }
+};
+
 // Elements of 16 bytes, which cheap shuffles stay within.
 template <class T>
 inline constexpr int quad = 16 / sizeof(T);
