@@ -183,7 +183,7 @@ class Winograd(Algorithm):
             staged = tiles * padded * points * phases * (8 if exchanged and not spec.channels_last else 1)
             seconds += staged * machine.shuffle_cycles / clock
         # Phases of a dilation lie apart along a line of NCHW, and are stored element by element.
-        scattered = 8 if spec.dilation[-1] > 1 else 1
+        scattered = 8 if spec.dilation[-1] > 1 else 2 if few else 1
         seconds += scattered * shuffled(spec, machine, tiles * written * y.outputs * x.outputs)
         # A transformed kernel beyond L2 streams past every block of some fifty tiles; three quarters of that hide
         # behind the products if there are enough of them.
