@@ -25,6 +25,8 @@ FORMS = {
     "F(4x4,2x2), 4 phases of 4x4": ("winograd4", "4x4", "2", "1", "1"),
     "F(4x4,3x3), 4 phases of 5x5": ("winograd4", "5x5", "2", "2", "1"),
     "F(4x4,3x3), 16 phases of 11x11": ("winograd4", "11x11", "4", "2", "1"),
+    "F(3x3,4x4)": ("winograd4", "4x4", "1", "1", "1"),
+    "F(3x3,4x4), 4 phases of 7x7": ("winograd4", "7x7", "2", "3", "1"),
     "F(4x4,3x3), dilated by 2": ("winograd4", "3x3", "1", "2", "2"),
     "F(4x4,3x3), dilated by 3x2": ("winograd4", "3x3", "1", "2", "3x2"),
     "F(2x2,3x3), dilated by 6": ("winograd2", "3x3", "1", "6", "6"),
@@ -108,6 +110,65 @@ def test_every_border_in_place_and_staged(form, isa):
 @forms
 def test_groups(form, isa):
     check(line_of(form, (2, 6, 7), 2, (32, 6), groups=2), FORMS[form][0], isa)
+
+
+# Few channels into whole vectors of outputs; lines of more than 64 tiles, whose last ones have outputs to spare.
+FIRST_LAYERS = (
+    "2,3,9x270->64 3x3 p1",
+    "1,1,21x23->32 3x3 p1 bias relu",
+    "1,3,25x29->64 7x7 s2 p3 bias",
+    "1,3,47x51->48 11x11 s4 relu6",
+    "1,2,14x203->80 4x4 p2",
+    "2,6,13x12->64 3x3 g2 reflect p1",
+)
+
+
+@pytest.mark.grid
+@isas
+@pytest.mark.parametrize("line", FIRST_LAYERS)
+def test_first_layers(line, isa):
+    spec = Spec.parse(" ".join(word for word in line.split() if word not in {"bias", "relu", "relu6"}))
+    image, weight, right = data(str(spec), "forward", uniform)
+    bias = np.linspace(-1, 1, spec.co) if "bias" in line else np.zeros(spec.co)
+    activation = next((word for word in line.split() if "relu" in word), None)
+    wanted = right + bias.reshape(-1, 1, 1)
+    if activation:
+        wanted = np.clip(wanted, 0, 6 if activation == "relu6" else None)
+    for dtype in ("float32", "float64"):
+        for layout in ("NCHW", "NHWC"):
+            x, w = image.astype(dtype), weight.astype(dtype)
+            x = x if layout == "NCHW" else np.ascontiguousarray(x.transpose(0, 2, 3, 1))
+            with convkern.config(isa=isa):
+                got = [
+                    run(x, w, bias.astype(dtype), spec, layout, activation, threads)
+                    for threads in (1, 2)
+                    for run in RUNS
+                ]
+            bound = STATED["winograd4"].error(replace(spec, dtype=dtype)) * np.abs(right).max()
+            for y in got:
+                y = y if layout == "NCHW" else y.transpose(0, 3, 1, 2)
+                np.testing.assert_allclose(y, wanted, rtol=0, atol=bound)
+            np.testing.assert_array_equal(got[0], got[2])
+            np.testing.assert_array_equal(got[1], got[3])
+
+
+def one_shot(x, w, bias, spec, layout, activation, threads):
+    with convkern.config(threads=threads):
+        return convkern.conv2d(
+            x, w, bias, spec.stride, spec.padding, spec.dilation, spec.groups, padding_mode=spec.padding_mode,
+            layout=layout, activation=activation, algorithm="winograd4",
+        )  # fmt: skip
+
+
+def planned(x, w, bias, spec, layout, activation, threads):
+    with convkern.config(threads=threads):
+        return convkern.plan(
+            x.shape, w, bias, spec.stride, spec.padding, spec.dilation, spec.groups, padding_mode=spec.padding_mode,
+            layout=layout, activation=activation, algorithm="winograd4",
+        )(x)  # fmt: skip
+
+
+RUNS = (one_shot, planned)
 
 
 # Largest errors measured on all ISAs, in float32 and relative to max(abs(y)): 3.1e-6 with 6 points, 2.5e-6 with 5, 5e-7
