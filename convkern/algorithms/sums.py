@@ -117,7 +117,8 @@ class Depthwise(Algorithm):
         elif not spec.channels_last and single and not (backward and spec.stride[-1] > 1) and len(spec.kernel) < 3:
             # Planes, pixels on the lanes, from copies of their lines.
             along = -(-target[-1] // lanes)
-            cycles = machine.tap_cycles * (taps + 2) * spec.groups * lines * along
+            alone = 1 if len(spec.kernel) == 2 and spec.kernel[0] in (3, 5, 7) else 2  # taps that no lines share
+            cycles = machine.tap_cycles * (taps + 2) * spec.groups * lines * along * alone
             cycles += spec.groups * spec.n * math.prod(source[:-1]) * (8 + 2 * -(-source[-1] // lanes))
         else:
             cycles = (2 * machine.tap_cycles * taps * pixels + machine.line_cycles * lines) * vectors
