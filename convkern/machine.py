@@ -38,7 +38,7 @@ class Machine:
     task_cycles: float = 300.0  # to begin a block of an image and a group
     transform_cycles: float = 5.0  # of Winograd's transforms, for each vector and transform point
     shuffle_cycles: float = 0.7  # to move one element between layouts
-    tap_cycles: float = 1.0  # of the depthwise kernel, for each vector and tap
+    tap_cycles: float = 0.8  # of the depthwise kernels, for each vector and tap
     line_cycles: float = 200.0  # of the depthwise kernel, to begin and end a line
     fft_cycles: float = 9.0  # of a transform with all copies, for each vector of numbers, and
     fft_pass_cycles: float = 1.2  # the same for each doubling of the numbers
@@ -81,6 +81,7 @@ MACHINES = {
             transform_cycles=4.2,
             shuffle_cycles=0.45,
             line_cycles=390.0,
+            tap_cycles=0.5,
             fft_cycles=11.5,
         ),
         Machine(
@@ -94,7 +95,7 @@ MACHINES = {
             transform_cycles=3.3,
             shuffle_cycles=1.0,
             line_cycles=180.0,
-            tap_cycles=0.8,
+            tap_cycles=0.6,
             fft_cycles=7.5,
             fft_pass_cycles=1.0,
         ),

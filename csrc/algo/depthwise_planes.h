@@ -40,7 +40,7 @@ class Planes {
   static bool serves(const Problem& p, bool has_residual) {
     return p.outputs == 1 && p.image.axis[2] == 1 && p.result.axis[2] == 1 && !has_residual && p.axis[2].out > 1 &&
            p.axis[0].taps == 1 && p.axis[2].taps <= most_taps && p.axis[2].stride <= most_stride &&
-           p.axis[2].out <= 4096 && p.axis[1].taps * p.axis[1].dilation + p.axis[1].stride * tall <= 256;
+           p.axis[2].out <= 16384 && p.axis[1].taps * p.axis[1].dilation + p.axis[1].stride * tall <= 256;
   }
 
   int threads() const { return threads_; }

@@ -33,7 +33,9 @@ class DepthwiseWeight final : public Algorithm {
     std::atomic<bool> failed{false};
     parallel_for(s.panels * s.parts, s.threads, [&](int64_t task, int) {
       const int64_t part = task % s.parts;
-      if (!panel(o, p, s, task / s.parts, part * p.axis[1].out / s.parts, (part + 1) * p.axis[1].out / s.parts))
+      const int64_t first = part * p.axis[1].out / s.parts, end = (part + 1) * p.axis[1].out / s.parts;
+      if (!(in_place(p) ? panel_in_place(o, p, task / s.parts, first, end)
+                        : panel(o, p, s, task / s.parts, first, end)))
         failed.store(true, std::memory_order_relaxed);
     });
     return failed.load() ? CK_OUT_OF_MEMORY : CK_OK;
@@ -73,7 +75,60 @@ class DepthwiseWeight final : public Algorithm {
     }
   };
 
-  // Lines of taps [from, to) of one vector of channels.
+  // Where channels lie together in both operands, lines are read in place.
+  bool in_place(const Problem& p) const {
+    return p.image.group == 1 && p.kernel.group == 1 && p.outputs == 1 && p.groups >= kernels_.lanes &&
+           (p.pad_mode == CK_PAD_ZEROS || p.axis[2].pad == 0);
+  }
+
+  // Adds a line of the gradient times a line of the image: where the window crosses the border, pixel by pixel.
+  void add_line(const Axis& x, const T* grad, ptrdiff_t grad_step, const T* image, ptrdiff_t step, T* sums) const {
+    const int64_t reach = x.in - 1 + x.pad - (x.out - 1) * x.stride;
+    const int64_t lo = std::clamp<int64_t>(x.pad > 0 ? ceil_div(x.pad, x.dilation) : 0, 0, x.taps);
+    const int64_t hi = std::clamp<int64_t>(reach >= 0 ? reach / x.dilation + 1 : 0, lo, x.taps);
+    const auto add = [&](int64_t q, int64_t count, int64_t first, int64_t taps) {
+      if (taps > 0)
+        kernels_.depthwise_weight(grad + q * grad_step, grad_step, count,
+                                  image + (q * x.dilation - x.pad + first * x.stride) * step, x.dilation * step,
+                                  x.stride * step, taps, sums + first * kernels_.lanes);
+    };
+    const auto border = [&](int64_t q) {
+      const int64_t at = q * x.dilation - x.pad;  // column of tap 0
+      const int64_t first = at < 0 ? ceil_div(-at, x.stride) : 0;
+      add(q, 1, first, std::min(x.out, at < x.in ? ceil_div(x.in - at, x.stride) : 0) - first);
+    };
+    for (int64_t q = 0; q < lo; ++q) border(q);
+    if (hi > lo) add(lo, hi - lo, 0, x.out);
+    for (int64_t q = hi; q < x.taps; ++q) border(q);
+  }
+
+  // Lines of taps [from, to) of one vector of channels; of the last whole one where only a part is left.
+  bool panel_in_place(const ck_operands& o, const Problem& p, int64_t index, int64_t from, int64_t to) const {
+    const int64_t w = kernels_.lanes, used = std::min(w, p.groups - index * w), g = index * w - (w - used);
+    const Axis &z = p.axis[0], &y = p.axis[1], &x = p.axis[2];
+    T* sums = scratch_of<T>(sums_slot, p.pixels() * w);
+    if (!sums) return false;
+    std::fill_n(sums, p.pixels() * w, T(0));
+    for (int64_t n = 0; n < p.channels; ++n) {
+      const T* image = static_cast<const T*>(o.image.data) + p.image.offset + g + n * p.image.channel;
+      const T* grad = static_cast<const T*>(o.kernel.data) + p.kernel.offset + g + n * p.kernel.channel;
+      for (int64_t qz = 0; qz < z.taps; ++qz)
+        for (int64_t qy = 0; qy < y.taps; ++qy)
+          for (int64_t kz = 0; kz < z.out; ++kz)
+            for (int64_t ky = from; ky < to; ++ky) {
+              const int64_t iz = pad_index(p.pad_mode, kz * z.stride + qz * z.dilation - z.pad, z.in);
+              const int64_t iy = pad_index(p.pad_mode, ky * y.stride + qy * y.dilation - y.pad, y.in);
+              if (iz < 0 || iy < 0) continue;
+              add_line(x, grad + qz * p.kernel.axis[0] + qy * p.kernel.axis[1], p.kernel.axis[2],
+                       image + iz * p.image.axis[0] + iy * p.image.axis[1], p.image.axis[2],
+                       sums + (kz * y.out + ky) * x.out * w);
+            }
+    }
+    store(o, p, index * w, used, 0, from, to, sums + (w - used));
+    return true;
+  }
+
+  // The same for arrays of any strides.
   bool panel(const ck_operands& o, const Problem& p, const Sizes& s, int64_t index, int64_t from, int64_t to) const {
     const int64_t w = kernels_.lanes, g = index * w, used = std::min(w, p.groups - g);
     const Axis &az = p.axis[0], &ay = p.axis[1], &ax = p.axis[2];
@@ -114,7 +169,7 @@ class DepthwiseWeight final : public Algorithm {
                                         {0, 1, 0, used, {at_z, at_y, qx * ax.dilation - ax.pad}, {1, 1, columns}}, w,
                                         line);
                   kept[place] = at_y;
-                  kernels_.depthwise_weight(grad_line, count, line, ax.dilation * w, ax.stride * w, ax.out,
+                  kernels_.depthwise_weight(grad_line, w, count, line, ax.dilation * w, ax.stride * w, ax.out,
                                             sums + (kz * ay.out + ky) * ax.out * w);
                 }
             }

@@ -91,10 +91,11 @@ void depthwise(const DepthwiseJob<T>& job, const T* x, T* out, int64_t count) {
   run(job, x, out, count);
 }
 
-// sums[k] += sum_i grad[i] * x[i * step + k * tap_step] for KW taps; even and odd pixels in chains of their own.
+// sums[k] += sum_i grad[i * grad_step] * x[i * step + k * tap_step] for KW taps; even and odd pixels in chains of their
+// own.
 template <class T, int KW>
-CK_INLINE void depthwise_weight_run(const T* grad, int64_t count, const T* x, ptrdiff_t step, ptrdiff_t tap_step,
-                                    T* sums) {
+CK_INLINE void depthwise_weight_run(const T* grad, ptrdiff_t grad_step, int64_t count, const T* x, ptrdiff_t step,
+                                    ptrdiff_t tap_step, T* sums) {
   using V = Vector<T>;
   constexpr int w = lanes<T>;
   V even[KW], odd[KW];
@@ -102,14 +103,14 @@ CK_INLINE void depthwise_weight_run(const T* grad, int64_t count, const T* x, pt
   for (int k = 0; k < KW; ++k) even[k] = odd[k] = V{};
   int64_t i = 0;
   for (; i + 2 <= count; i += 2, x += 2 * step) {
-    const V first = load<T>(grad + i * w), second = load<T>(grad + (i + 1) * w);
+    const V first = load<T>(grad + i * grad_step), second = load<T>(grad + (i + 1) * grad_step);
     CK_UNROLL
     for (int k = 0; k < KW; ++k) even[k] += first * load<T>(x + k * tap_step);
     CK_UNROLL
     for (int k = 0; k < KW; ++k) odd[k] += second * load<T>(x + step + k * tap_step);
   }
   if (i < count) {
-    const V last = load<T>(grad + i * w);
+    const V last = load<T>(grad + i * grad_step);
     CK_UNROLL
     for (int k = 0; k < KW; ++k) even[k] += last * load<T>(x + k * tap_step);
   }
@@ -118,32 +119,32 @@ CK_INLINE void depthwise_weight_run(const T* grad, int64_t count, const T* x, pt
 }
 
 template <class T>
-void depthwise_weight(const T* grad, int64_t count, const T* x, ptrdiff_t step, ptrdiff_t tap_step, int64_t taps,
-                      T* sums) {
+void depthwise_weight(const T* grad, ptrdiff_t grad_step, int64_t count, const T* x, ptrdiff_t step, ptrdiff_t tap_step,
+                      int64_t taps, T* sums) {
   constexpr int w = lanes<T>;
   while (taps > 0) {
     const int64_t n = taps > 7 ? 5 : taps;  // 8 and more: fives, and what is left
     switch (n) {
       case 1:
-        depthwise_weight_run<T, 1>(grad, count, x, step, tap_step, sums);
+        depthwise_weight_run<T, 1>(grad, grad_step, count, x, step, tap_step, sums);
         break;
       case 2:
-        depthwise_weight_run<T, 2>(grad, count, x, step, tap_step, sums);
+        depthwise_weight_run<T, 2>(grad, grad_step, count, x, step, tap_step, sums);
         break;
       case 3:
-        depthwise_weight_run<T, 3>(grad, count, x, step, tap_step, sums);
+        depthwise_weight_run<T, 3>(grad, grad_step, count, x, step, tap_step, sums);
         break;
       case 4:
-        depthwise_weight_run<T, 4>(grad, count, x, step, tap_step, sums);
+        depthwise_weight_run<T, 4>(grad, grad_step, count, x, step, tap_step, sums);
         break;
       case 5:
-        depthwise_weight_run<T, 5>(grad, count, x, step, tap_step, sums);
+        depthwise_weight_run<T, 5>(grad, grad_step, count, x, step, tap_step, sums);
         break;
       case 6:
-        depthwise_weight_run<T, 6>(grad, count, x, step, tap_step, sums);
+        depthwise_weight_run<T, 6>(grad, grad_step, count, x, step, tap_step, sums);
         break;
       default:
-        depthwise_weight_run<T, 7>(grad, count, x, step, tap_step, sums);
+        depthwise_weight_run<T, 7>(grad, grad_step, count, x, step, tap_step, sums);
     }
     taps -= n, x += n * tap_step, sums += n * w;
   }

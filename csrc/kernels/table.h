@@ -214,9 +214,10 @@ struct Kernels {
   // to[r][i] = x[r][i * step] for i < n, r < rows.
   void (*every_nth)(const T* x, ptrdiff_t from_row, ptrdiff_t step, int64_t n, T* to, ptrdiff_t to_row, int64_t rows);
 
-  // sums[k] += sum_i grad[i] * x[i * step + k * tap_step] for `taps` taps k: vectors of channels, strides in elements.
-  void (*depthwise_weight)(const T* grad, int64_t count, const T* x, ptrdiff_t step, ptrdiff_t tap_step, int64_t taps,
-                           T* sums);
+  // sums[k] += sum_i grad[i * grad_step] * x[i * step + k * tap_step] for `taps` taps k: vectors of channels, strides
+  // in elements.
+  void (*depthwise_weight)(const T* grad, ptrdiff_t grad_step, int64_t count, const T* x, ptrdiff_t step,
+                           ptrdiff_t tap_step, int64_t taps, T* sums);
 
   FftKernels<T> fft;
   TapKernels<T> tap;

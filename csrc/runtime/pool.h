@@ -47,8 +47,8 @@ void parallel_for(int64_t tasks, int max_threads, Body&& body) {
       const_cast<void*>(static_cast<const void*>(&body)));
 }
 
-// The same, but each worker begins with a share of its own and helps the others when that is done: what a call leaves in
-// a core's cache, the next one finds there.
+// The same, but each worker begins with a share of its own and helps the others when that is done: what a call leaves
+// in a core's cache, the next one finds there.
 template <class Body>
 void parallel_shares(int64_t tasks, int max_threads, Body&& body) {
   constexpr int most = 64;
