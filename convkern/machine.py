@@ -71,39 +71,20 @@ MACHINES = {
     machine.isa: machine
     for machine in (
         Machine(
-            "avx512",
-            16,
-            240e9,
-            200e9,
-            92e9,
-            11e9,
-            1.0e9,
-            transform_cycles=4.2,
-            shuffle_cycles=0.45,
-            line_cycles=390.0,
-            tap_cycles=0.5,
-            fft_cycles=11.5,
+            "avx512", lanes=16, flops=240e9, l2_rate=200e9, l3_rate=92e9, memory_rate=11e9, reference_flops=1.0e9,
+            transform_cycles=4.2, shuffle_cycles=0.45, tap_cycles=0.5, line_cycles=390.0,
+            fft_cycles=22.5, fft_pass_cycles=0.6,
         ),
         Machine(
-            "avx2",
-            8,
-            120e9,
-            200e9,
-            90e9,
-            20e9,
-            1.0e9,
-            transform_cycles=3.3,
-            shuffle_cycles=1.0,
-            line_cycles=180.0,
-            tap_cycles=0.6,
-            fft_cycles=7.5,
-            fft_pass_cycles=1.0,
+            "avx2", lanes=8, flops=120e9, l2_rate=200e9, l3_rate=90e9, memory_rate=11e9, reference_flops=1.0e9,
+            transform_cycles=3.3, shuffle_cycles=1.0, tap_cycles=0.6, line_cycles=180.0,
+            fft_cycles=9.0, fft_pass_cycles=1.2,
         ),
-        Machine("neon", 4, 50e9, 40e9, 20e9, 10e9, 0.8e9),
-        Machine("baseline", 4, 32e9, 60e9, 30e9, 15e9, 0.8e9),
-        Machine("odd", 4, 20e9, 60e9, 30e9, 15e9, 0.8e9),
+        Machine("neon", lanes=4, flops=50e9, l2_rate=40e9, l3_rate=20e9, memory_rate=10e9, reference_flops=0.8e9),
+        Machine("baseline", lanes=4, flops=32e9, l2_rate=60e9, l3_rate=30e9, memory_rate=15e9, reference_flops=0.8e9),
+        Machine("odd", lanes=4, flops=20e9, l2_rate=60e9, l3_rate=30e9, memory_rate=15e9, reference_flops=0.8e9),
     )
-}
+}  # fmt: skip
 
 
 def built_in(isa: str) -> Machine:

@@ -7,8 +7,12 @@ from ..machine import Machine
 from ..spec import DTYPES, Spec
 from .base import Algorithm, shared, streamed, unit
 
-PAIR_CYCLES = 2.8  # of a complex product, for each vector of numbers
-LEFT_OUT = 1.2  # what tables, tile edges and the epilogue add to the parts that are counted
+PAIR_CYCLES = 2.4  # of a complex product, for each vector of numbers
+FAR_CYCLES = 24.0  # what a transform takes longer where it leaves L2
+KERNEL_CYCLES = 10.0  # to stage a kernel's taps and to keep its spectra
+GROUP_SHARE = 0.25  # of what setting up a group takes in the general kernel
+TILE_CYCLES = 700.0  # to begin and end the passes over a tile
+NHWC_GROUPS = 5.0  # elements moved in and out of channels that are groups
 
 
 class Fft(Algorithm):
@@ -58,17 +62,36 @@ class Fft(Algorithm):
         return unit(spec) * (12 + 2 * math.sqrt(spec.terms))
 
     @classmethod
-    def ways(cls, outs: int, taps: int, stride: int, dilation: int, scale: int) -> list[tuple[int, int, int]]:
-        """(size, tiles, parts of the kernel) worth considering along one axis: what a smaller tile does is left out."""
+    def ways(
+        cls, outs: int, taps: int, stride: int, dilation: int, scale: int, spare: int
+    ) -> list[tuple[int, int, int]]:
+        """(size, tiles, parts of the kernel) worth considering along one axis: what a smaller tile does is left out.
+
+        ``spare``: zeros of the padding that may wrap onto zeros.
+        """
         common = math.gcd(stride, dilation)
         phases, residues = min(outs, dilation // common), min(taps, stride // common)
         outs, taps = -(-outs // phases), -(-taps // residues)
         found: list[tuple[int, int, int]] = []
         for size in (scale * n for n in cls.SIZES):
-            part = taps if 2 * taps <= size or taps + outs <= size + 1 else max(1, size - outs + 1, size // 2)
-            way = size, phases * -(-outs // (size - part + 1)), residues * -(-taps // part)
+            whole = taps + outs - spare <= size + 1
+            part = taps if 2 * taps <= size or whole else max(1, size - outs + 1, size // 2)
+            tiles = 1 if whole else -(-outs // (size - part + 1))
+            way = size, phases * tiles, residues * -(-taps // part)
             if all(tiles > way[1] or parts > way[2] for _, tiles, parts in found):
                 found.append(way)
+        return found
+
+    @staticmethod
+    def spares(spec: Spec) -> list[int]:
+        """Zeros of the padding behind each axis that a single tile may let wrap onto those before it."""
+        if spec.padding_mode != "zeros" or spec.direction == "grad_weight" or max(*spec.stride, *spec.dilation, 1) > 1:
+            return [0] * len(spec.kernel)
+        forward = spec.direction == "forward"
+        found = []
+        for size, out, k, (low, high) in zip(spec.input, spec.output, spec.kernel, spec.padding, strict=True):
+            pads = (low, high) if forward else (k - 1 - low, k - 1 - high)
+            found.append(max(0, min(pads) if (size if forward else out) > 0 else 0))
         return found
 
     def cost(self, spec: Spec, machine: Machine, *, planned: bool, threads: int) -> float:
@@ -93,7 +116,8 @@ class Fft(Algorithm):
         flat, planes = (axes[2:], axes[:2]) if one_line else (axes[1:], axes[:1])
         sums, repeats = math.prod(taps for _, taps, _, _ in planes), repeats * math.prod(out for out, _, _, _ in planes)
         scales = (16,) if one_line else (2, 1)  # a long line is cut into rows and columns
-        along = [self.ways(*axis, scale) for axis, scale in zip(flat, scales, strict=True)]
+        spares = self.spares(spec)[-len(flat) :]
+        along = [self.ways(*axis, *rest) for axis, *rest in zip(flat, scales, spares, strict=True)]
         lanes, best = machine.vector(spec.dtype), math.inf
         for combined in itertools.product(*along):
             numbers, tiles, parts = (math.prod(column) for column in zip(*combined, strict=True))
@@ -101,18 +125,27 @@ class Fft(Algorithm):
             pairs = images * parts * outputs * sums
             tile, size = numbers * DTYPES[spec.dtype], spec.groups * pairs * numbers * DTYPES[spec.dtype]
             if tile > 0.75 * machine.l2 or size > spec.groups * machine.l2:  # through L3
-                transform += 6
+                transform += FAR_CYCLES
             transform += lanes if flat[-1][2] != 1 or flat[-1][3] != 1 else 0  # pixels that do not lie together
-            kernel = pairs * (transform + 20)
-            work = samples * tiles * repeats * ((images * parts + outputs) * transform + PAIR_CYCLES * pairs)
-            seconds = numbers / lanes * (work + (0.0 if planned else kernel)) / machine.clock()
+            lines = images * parts + outputs
+            product = PAIR_CYCLES * pairs if pairs > 1 else 0  # a single one is part of the rows' transforms
+            kernel = pairs * (transform + KERNEL_CYCLES)
+            if spec.groups * pairs < threads:
+                kernel *= threads  # one thread does it
+            work = samples * tiles * repeats * (lines * transform + product)
+            cycles = numbers / lanes * (work + (0.0 if planned else kernel))
+            cycles += TILE_CYCLES * (samples * tiles * repeats * lines + (0 if planned else pairs))
+            seconds = cycles / machine.clock()
             if size > machine.l2:
                 seconds += (1 if planned else 2) * size / spec.groups / machine.rate(size)
             best = min(best, seconds)
-        seconds = spec.groups * (best * LEFT_OUT + machine.group)
-        if spec.channels_last and spec.ci + spec.co > 2:  # channels side by side come apart in registers, groups do not
+        seconds = spec.groups * (best + GROUP_SHARE * machine.group)
+        if spec.channels_last and spec.ci + spec.co > 2:  # channels side by side come apart in registers
             elements = spec.n * (spec.ci * math.prod(spec.input) + spec.co * math.prod(spec.output))
             seconds += (
-                elements * (4.0 if spec.ci == spec.groups > 1 else 0.5) * machine.shuffle_cycles / machine.clock()
+                elements
+                * (NHWC_GROUPS if spec.ci == spec.groups > 1 else 0.5)
+                * machine.shuffle_cycles
+                / machine.clock()
             )
         return shared(streamed(seconds, spec, machine), machine, threads) + machine.call + 2e-6

@@ -4,7 +4,7 @@ import math
 
 from ..machine import Machine
 from ..spec import Spec
-from .base import Algorithm, packing, shared, shuffled, streamed, unit
+from .base import Algorithm, moved, packing, shared, unit
 
 
 class Depthwise(Algorithm):
