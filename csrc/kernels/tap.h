@@ -97,7 +97,14 @@ CK_INLINE void few_taps(const TapJob<T>& job) {
       for (int k = 0; k < K; ++k) __builtin_prefetch(x[k] + (i + ahead));
       store<T>(out + i, Op == Reduction::add ? acc * factor : acc);
     };
+    // Loads that keep to cache lines, after a first vector that they overlap: NumPy's large arrays begin 16 bytes past
+    // one.
+    const auto past = reinterpret_cast<uintptr_t>(x[0]) % sizeof(Vector<T>);
     int64_t i = 0;
+    if (past != 0 && width > w) {
+      block(0);
+      i = static_cast<int64_t>((sizeof(Vector<T>) - past) / sizeof(T));
+    }
     for (; i + w <= width; i += w) block(i);
     if (i < width) block(width - w);
     CK_UNROLL
