@@ -157,3 +157,18 @@ def test_a_warm_step_asks_the_system_for_no_memory():
         faults.append(resource.getrusage(resource.RUSAGE_SELF).ru_minflt)
     each = np.diff(faults)[5:]
     assert np.median(each) < 50, each  # without: some 500
+
+
+def test_fit_gives_its_memory_back():
+    model = nn.Sequential(nn.Dense(300, 300), nn.ReLU(), nn.Dense(300, 2))
+    kept = []
+
+    class Watched(nn.SGD):
+        def step(self):
+            super().step()
+            kept.append(_core.unused_memory())
+
+    data = np.ones((512, 300), np.float32), np.zeros(512, int)
+    nn.fit(model, data, loss=nn.CrossEntropy(), optimizer=Watched(model), epochs=2, batch_size=128, progress=False)
+    assert max(kept) > 0
+    assert _core.unused_memory() == 0
