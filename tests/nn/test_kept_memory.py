@@ -132,10 +132,10 @@ def test_after_fork():
 def steps(count):
     """A small network, and what its training steps return."""
     random = np.random.default_rng(0)
-    nn.manual_seed(0)
     model = nn.Sequential(
-        nn.Conv2d(1, 6, 5, activation="relu"), nn.MaxPool2d(2), nn.BatchNorm2d(6), nn.Flatten(), nn.Dense(1176, 10)
-    ).to_layout("NHWC")
+        nn.Conv2d(1, 6, 5, activation="relu", rng=1), nn.MaxPool2d(2), nn.BatchNorm2d(6), nn.Flatten(),
+        nn.Dense(1176, 10, rng=2),
+    ).to_layout("NHWC")  # fmt: skip
     model.train()
     loss, optimizer = nn.CrossEntropy(), nn.SGD(model, 0.01, 0.9)
     x, y = random.standard_normal((64, 32, 32, 1), np.float32), random.integers(0, 10, 64)
@@ -160,7 +160,7 @@ def test_a_warm_step_asks_the_system_for_no_memory():
 
 
 def test_fit_gives_its_memory_back():
-    model = nn.Sequential(nn.Dense(300, 300), nn.ReLU(), nn.Dense(300, 2))
+    model = nn.Sequential(nn.Dense(300, 300, rng=1), nn.ReLU(), nn.Dense(300, 2, rng=2))
     kept = []
 
     class Watched(nn.SGD):
