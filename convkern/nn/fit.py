@@ -18,7 +18,7 @@ from typing import Any
 
 import numpy as np
 
-from .._core import KeptMemory
+from .._core import KeptMemory, release_memory
 from .bar import Bar
 from .checkpoint import load_checkpoint, save_checkpoint
 from .layer import Array, Layer
@@ -304,6 +304,7 @@ def fit(
         finally:
             optimizer.lr = run.base
             model.forget()
+            release_memory()
             model.eval()
     return run.history
 

@@ -132,10 +132,10 @@ def test_after_fork():
 def steps(count):
     """A small network, and what its training steps return."""
     random = np.random.default_rng(0)
-    nn.manual_seed(0)
     model = nn.Sequential(
-        nn.Conv2d(1, 6, 5, activation="relu"), nn.MaxPool2d(2), nn.BatchNorm2d(6), nn.Flatten(), nn.Dense(1176, 10)
-    ).to_layout("NHWC")
+        nn.Conv2d(1, 6, 5, activation="relu", rng=1), nn.MaxPool2d(2), nn.BatchNorm2d(6), nn.Flatten(),
+        nn.Dense(1176, 10, rng=2),
+    ).to_layout("NHWC")  # fmt: skip
     model.train()
     loss, optimizer = nn.CrossEntropy(), nn.SGD(model, 0.01, 0.9)
     x, y = random.standard_normal((64, 32, 32, 1), np.float32), random.integers(0, 10, 64)
@@ -157,3 +157,18 @@ def test_a_warm_step_asks_the_system_for_no_memory():
         faults.append(resource.getrusage(resource.RUSAGE_SELF).ru_minflt)
     each = np.diff(faults)[5:]
     assert np.median(each) < 50, each  # without: some 500
+
+
+def test_fit_gives_its_memory_back():
+    model = nn.Sequential(nn.Dense(300, 300, rng=1), nn.ReLU(), nn.Dense(300, 2, rng=2))
+    kept = []
+
+    class Watched(nn.SGD):
+        def step(self):
+            super().step()
+            kept.append(_core.unused_memory())
+
+    data = np.ones((512, 300), np.float32), np.zeros(512, int)
+    nn.fit(model, data, loss=nn.CrossEntropy(), optimizer=Watched(model), epochs=2, batch_size=128, progress=False)
+    assert max(kept) > 0
+    assert _core.unused_memory() == 0
