@@ -33,9 +33,9 @@ class Machine:
     call: float = 0.4e-6  # entering and leaving a plan
     fork: float = 1e-6  # starting and joining the pool
     serial: float = 8e-6  # work below this stays on one thread
-    tile_cycles: float = 25.0  # to begin and end a tile of the general kernel
+    tile_cycles: float = 33.0  # to begin and end a tile of the general kernel
     row_cycles: float = 1.6  # to list one of its rows
-    task_cycles: float = 300.0  # to begin a block of an image and a group
+    task_cycles: float = 310.0  # to begin a block of an image and a group
     transform_cycles: float = 5.0  # of Winograd's transforms, for each vector and transform point
     shuffle_cycles: float = 0.7  # to move one element between layouts
     tap_cycles: float = 0.8  # of the depthwise kernels, for each vector and tap
@@ -71,12 +71,12 @@ MACHINES = {
     machine.isa: machine
     for machine in (
         Machine(
-            "avx512", lanes=16, flops=240e9, l2_rate=200e9, l3_rate=92e9, memory_rate=11e9, reference_flops=1.0e9,
-            transform_cycles=4.2, shuffle_cycles=0.45, tap_cycles=0.5, line_cycles=390.0,
+            "avx512", lanes=16, flops=240e9, l2_rate=200e9, l3_rate=95e9, memory_rate=18e9, reference_flops=1.0e9,
+            transform_cycles=4.2, shuffle_cycles=0.45, tap_cycles=0.5, line_cycles=400.0,
             fft_cycles=22.5, fft_pass_cycles=0.6,
         ),
         Machine(
-            "avx2", lanes=8, flops=120e9, l2_rate=200e9, l3_rate=90e9, memory_rate=11e9, reference_flops=1.0e9,
+            "avx2", lanes=8, flops=120e9, l2_rate=200e9, l3_rate=90e9, memory_rate=18e9, reference_flops=1.0e9,
             transform_cycles=3.3, shuffle_cycles=1.0, tap_cycles=0.6, line_cycles=180.0,
             fft_cycles=9.0, fft_pass_cycles=1.2,
         ),

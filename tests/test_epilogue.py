@@ -25,10 +25,11 @@ def test_every_combination(parts, activation, dtype, layout, algorithm):
         x, w = integers((2, 6, 7, 9), 1), integers((co, 6, 3, 3), 2)
         bias = integers(co, 3) if "bias" in parts else None
         residual = integers((2, co, 7, 9), 4) if "residual" in parts else None
-        name, spec = chosen(algorithm, x.shape, w.shape, padding=1, dtype=dtype)
+        order = (0, 2, 3, 1) if layout == "NHWC" else (0, 1, 2, 3)
+        shape = x.transpose(order).shape
+        name, spec = chosen(algorithm, shape, w.shape, padding=1, dtype=dtype, layout=layout)
         sums = oracle.forward(x, w, (1, 1), ((1, 1), (1, 1)), (1, 1))
         right = oracle.finish(sums, bias, residual, activation)
-        order = (0, 2, 3, 1) if layout == "NHWC" else (0, 1, 2, 3)
         got = convkern.conv2d(
             x.transpose(order).astype(dtype), w.astype(dtype), None if bias is None else bias.astype(dtype),
             padding=1, layout=layout, activation=activation, algorithm=algorithm,

@@ -6,11 +6,12 @@ Machine; it reads no arrays and measures nothing.
 
 from .. import _core
 from .base import Algorithm
+from .depthwise import Depthwise
 from .direct import Direct
 from .fft import Fft
 from .im2col import Im2col
 from .plane import Plane
-from .sums import Depthwise, Reference
+from .reference import Reference
 from .winograd import Winograd
 
 __all__ = ["ALGORITHMS", "BY_NAME", "Algorithm"]

@@ -19,13 +19,13 @@ GATHERED, SPLIT, TRANSPOSED, BEGUN, PARTIAL = 4.0, 0.7, 0.3, 40.0, 5.0
 
 # Prices in units of machine.shuffle_cycles: an element gathered from channels-last pixels, taken from a strided line,
 # copied with a padded line, stored by itself, stored through transposes, stored from a vector that it does not fill.
-GATHER, TAKE, COPY, SCATTER, TRANSPOSE, SCALAR = 5.6, 2.6, 0.7, 3.2, 0.92, 1.5
-PACK, PACK_APART, PACK_SCALAR = 1.3, 4.0, 5.0  # a weight, packed in the call: vectors of outputs, apart, others
+GATHER, TAKE, COPY, SCATTER, TRANSPOSE, SCALAR = 5.8, 2.8, 0.85, 3.4, 0.95, 1.4
+PACK, PACK_APART, PACK_SCALAR = 1.5, 3.5, 6.5  # a weight, packed in the call: vectors of outputs, apart, others
 # Prices in cycles, elements aside: a line that is copied, or read in place from beyond L2; a channels-last pixel that
 # is copied; one whose results go through a store of their own; a product of one block or line with one panel.
 PACKED_BY_ALL = 65536  # weights, from which all threads pack
-TURN = 1.0  # times what the choice counts for an element turned
-LINE, FAR_LINE, PIXEL, STORED_PIXEL, CALL = 40.0, 135.0, 2.0, 3.3, 38.0
+TURN = 1.3  # times what the choice counts for an element turned
+LINE, FAR_LINE, PIXEL, STORED_PIXEL, CALL = 48.0, 110.0, 2.1, 4.2, 50.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +46,8 @@ class Direct(Algorithm):
         return unit(spec) * (8 + 2 * math.sqrt(spec.terms))
 
     def cost(self, spec: Spec, machine: Machine, *, planned: bool, threads: int) -> float:
+        if spec.empty:
+            return machine.call
         if spec.direction == "grad_weight":
             seconds = shared(weight_cycles(spec, machine) / machine.clock(), machine, threads)
             return streamed(seconds, spec, machine, threads) + machine.call

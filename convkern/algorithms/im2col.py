@@ -33,6 +33,8 @@ class Im2col(Algorithm):
         return unit(spec) * (8 + 2 * math.sqrt(spec.terms))
 
     def cost(self, spec: Spec, machine: Machine, *, planned: bool, threads: int) -> float:
+        if spec.empty:
+            return machine.call
         seconds = sum(problem_seconds(problem, spec, machine, threads) for problem in lower(spec))
         lookup = machine.blas_lookup * (PLANNED if planned else 1.0)
         return seconds + moved(spec, machine) / threads + machine.call + lookup

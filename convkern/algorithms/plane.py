@@ -48,6 +48,8 @@ class Plane(Algorithm):
         return unit(spec) * (8 + 2 * math.sqrt(spec.terms))
 
     def cost(self, spec: Spec, machine: Machine, *, planned: bool, threads: int) -> float:
+        if spec.empty:
+            return machine.call
         clock, seconds = machine.clock(), 0.0
         for problem in lower(spec):
             steps, tiles, lines = tile(problem, spec, machine)

@@ -1,0 +1,130 @@
+"""One summed channel a group, three ways as csrc/algo/depthwise.cpp takes them, and the weight gradient.
+
+sweep    channels lie side by side: vectors of channels walk along the image's own lines
+planes   pixels lie side by side: vectors of pixels over padded copies of planes, taps broadcast
+ring     everything else: lines of channel vectors copied into a ring
+
+cycles = vectors x (taps x tap + result) + lines, tiles and planes begun + elements copied
+"""
+
+import math
+
+from ..machine import Machine
+from ..spec import Spec
+from .base import Algorithm, moved, packing, unit
+from .direct import image_lies_along_x, result_lies_along_x
+from .lowered import Axis, Problem, lower
+
+# Taps in units of machine.tap_cycles, where several lines of outputs share a load (square windows of 3, 5 and 7), where
+# none do, and of the ring; in cycles, a vector of results of each way.
+SHARED_TAP, SINGLE_TAP, RING_TAP = 1.05, 2.9, 1.9
+SWEPT, PLANE_VECTOR, RING_VECTOR = 3.2, 1.4, 3.0
+SWEEP_LINE, TILE_LINE, PLANE, TASK = 80.0, 11.0, 105.0, 430.0  # cycles: to begin a line, a tile's line, a plane, a task
+# Prices in units of machine.shuffle_cycles, for each element: copied with a plane's line, from a strided line, brought
+# together from NCHW by whole vectors or one by one, stored apart where a channel has several outputs.
+COPY, TAKE, TURN, GATHER, APART = 0.13, 0.4, 1.4, 1.4, 1.8
+COPIED_LINE, PARTIAL = 4.5, 11.5  # cycles: a plane's line; a pixel whose channels fill no vector
+# The weight gradient: cycles a line of taps, a pixel and tap, in place; how much dearer the ring is.
+WEIGHT_LINE, WEIGHT_TAP, WEIGHT_RING = 100.0, 1.75, 1.5
+SQUARE = (3, 5, 7)
+ALONE = 20000.0  # cycles up to which a call stays on its thread
+EXPOSED = 0.4  # of the shorter of computing and moving
+
+
+class Depthwise(Algorithm):
+    """One summed channel a group: vectors of channels or of pixels, one weight a tap."""
+
+    name = "depthwise"
+
+    def supports(self, spec: Spec) -> str | None:
+        if (spec.co if spec.direction == "grad_input" else spec.ci) != spec.groups:
+            return "for one summed channel a group only"
+        if math.prod((k - 1) * d + 1 for k, d in zip(spec.kernel, spec.dilation, strict=True)) > 1 << 30:
+            return "for windows that span at most 2**30 pixels"
+        return None
+
+    def error(self, spec: Spec) -> float:
+        return unit(spec) * (8 + 2 * math.sqrt(spec.terms))
+
+    def cost(self, spec: Spec, machine: Machine, *, planned: bool, threads: int) -> float:
+        if spec.empty:
+            return machine.call
+        clock, seconds = machine.clock(), 0.0
+        for problem in lower(spec):
+            cycles = (
+                weight_cycles(problem, spec, machine)
+                if spec.direction == "grad_weight"
+                else forward_cycles(problem, spec, machine)
+            )
+            parallel = threads > 1 and cycles > ALONE
+            seconds += cycles / clock / (threads if parallel else 1) + (machine.fork if parallel else 0.0)
+        moves = moved(spec, machine) / (threads if threads > 1 and seconds * clock > ALONE / 2 else 1)
+        seconds = max(seconds, moves) + EXPOSED * min(seconds, moves)
+        if not planned and spec.direction != "grad_weight":
+            seconds += packing(spec, machine)
+        return seconds + machine.call
+
+
+def way(problem: Problem, spec: Spec, lanes: int) -> str:
+    """Which of the three serves a problem."""
+    z, y, x = problem.axes
+    inside = spec.padding_mode == "zeros" or spec.direction == "grad_input" or not x.padded
+    if problem.outputs == 1 and spec.channels_last and problem.groups >= lanes and inside:
+        kernels = x.taps <= 7 and x.stride <= 2 and 1 in (x.stride, x.dilation)
+        if kernels and z.taps * y.taps <= 64:
+            return "sweep"
+    lies = image_lies_along_x(spec) and result_lies_along_x(problem, spec) and x.out > 1
+    fits = x.taps <= 64 and x.stride <= 4 and x.out <= 16384 and y.taps * y.dilation + 8 * y.stride <= 256
+    return "planes" if problem.outputs == z.taps == 1 and lies and fits else "ring"
+
+
+def shares_loads(y: Axis, x: Axis) -> bool:
+    return y.taps == x.taps and y.taps in SQUARE and y.stride == x.stride <= 2 and y.dilation == x.dilation == 1
+
+
+def forward_cycles(problem: Problem, spec: Spec, machine: Machine) -> float:
+    lanes, element = machine.vector(spec.dtype), machine.shuffle_cycles
+    z, y, x = problem.axes
+    taps, planes = problem.depth, problem.images * z.out
+    chosen = way(problem, spec, lanes)
+    if chosen == "sweep":
+        vectors = -(-problem.groups // lanes)
+        price = SHARED_TAP if shares_loads(y, x) and z.taps == 1 else SINGLE_TAP
+        cycles = problem.batch * problem.pixels * vectors * (price * taps * machine.tap_cycles + SWEPT)
+        height = 4 if shares_loads(y, x) else 1
+        lines = problem.batch * z.out * -(-y.out // height) * min(x.dilation, x.out)
+        return cycles + lines * -(-vectors // 16) * SWEEP_LINE + TASK
+    if chosen == "planes":
+        along, shared = -(-x.out // lanes), y.taps in SQUARE and y.stride <= 2 and y.dilation == 1
+        price = SHARED_TAP if shared else SINGLE_TAP
+        cycles = planes * y.out * along * (price * taps * machine.tap_cycles + PLANE_VECTOR)
+        cycles += planes * (PLANE + -(-y.out // 4) * along * TILE_LINE)
+        reads = planes * y.reads
+        return cycles + reads * (COPIED_LINE * x.stride + x.in_ * (COPY if x.stride == 1 else TAKE) * element) + TASK
+    vectors = -(-problem.groups // lanes) * problem.outputs
+    cycles = problem.batch * problem.pixels * vectors * (RING_TAP * taps * machine.tap_cycles + RING_VECTOR)
+    cycles += problem.batch * z.out * y.out * vectors * machine.line_cycles
+    written = problem.images * problem.pixels * problem.outputs
+    if not spec.channels_last:
+        cycles += (problem.read + written) * (GATHER if problem.groups % lanes else TURN) * element
+        return cycles
+    if problem.groups % lanes:  # a part of a vector is copied and stored for every pixel
+        cycles += (problem.read / problem.groups + problem.batch * problem.pixels * problem.outputs) * PARTIAL
+    if problem.outputs > 1:  # several outputs a channel lie between each other's
+        cycles += written * APART * element
+    return cycles
+
+
+def weight_cycles(problem: Problem, spec: Spec, machine: Machine) -> float:
+    """Roles have changed: the axes' outputs are taps, their taps the pixels of the gradient."""
+    lanes, element = machine.vector(spec.dtype), machine.shuffle_cycles
+    z, y, x = problem.axes
+    vectors, lines = -(-problem.groups // lanes), problem.channels * z.taps * y.taps
+    if spec.channels_last and problem.outputs == 1 and problem.batch == 1 and problem.groups >= lanes:
+        return vectors * z.out * y.out * lines * (WEIGHT_LINE + WEIGHT_TAP * x.taps * x.out) + TASK
+    cycles = lines * (WEIGHT_LINE + machine.line_cycles + WEIGHT_TAP * x.taps * problem.pixels)
+    cycles *= vectors * problem.outputs * WEIGHT_RING * (2.0 if z.out > 1 else 1.0)
+    if not spec.channels_last:
+        elements = spec.n * (spec.ci * math.prod(spec.input) + spec.co * math.prod(spec.output))
+        cycles += elements * (GATHER if problem.groups % lanes else TURN) * element
+    return cycles + TASK
