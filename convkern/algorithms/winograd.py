@@ -62,10 +62,10 @@ class Winograd(Algorithm):
         return unit(spec) * growth * (8 + 2 * math.sqrt(spec.terms))
 
     def cost(self, spec: Spec, machine: Machine, *, planned: bool, threads: int) -> float:
-        if self.supports(spec) is not None:
-            return math.inf
         if spec.empty:
             return machine.call
+        if self.supports(spec) is not None:
+            return math.inf
         if spec.direction == "grad_weight":
             return weight_seconds(spec, machine, threads) + machine.call
         seconds = sum(
