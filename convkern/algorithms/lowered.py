@@ -80,8 +80,8 @@ def lower(spec: Spec, *, empty: bool = False) -> list[Problem]:
         axes = [Axis(k, size, out, d, s, low) for k, s, d, (low, _), size, out in along]
         return [_merged(Problem(groups, ci, spec.n, co, _three(axes)))]
     problems = []
-    for axes in itertools.product(*(_residues(*axis) for axis in along)):
-        problem = Problem(groups, spec.n, co, ci, _three(list(axes)), spec.stride[-1])
+    for residues in itertools.product(*(_residues(*axis) for axis in along)):
+        problem = Problem(groups, spec.n, co, ci, _three(list(residues)), spec.stride[-1])
         problems += [_merged(problem)] if problem.pixels or empty else []
     return problems
 
