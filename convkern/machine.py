@@ -31,19 +31,19 @@ class Machine:
     l2: int = 1 << 20
     l3: int = 32 << 20  # shared by all cores
     call: float = 0.4e-6  # entering and leaving a plan
-    fork: float = 1e-6  # starting and joining the pool
+    fork: float = 1.3e-6  # starting and joining the pool
     serial: float = 8e-6  # work below this stays on one thread
-    tile_cycles: float = 33.0  # to begin and end a tile of the general kernel
-    row_cycles: float = 1.6  # to list one of its rows
-    task_cycles: float = 310.0  # to begin a block of an image and a group
+    tile_cycles: float = 24.4  # to begin and end a tile of the general kernel
+    row_cycles: float = 0.85  # to list one of its rows
+    task_cycles: float = 159.0  # to begin a block of an image and a group
     transform_cycles: float = 5.0  # of Winograd's transforms, for each vector and transform point
     shuffle_cycles: float = 0.7  # to move one element between layouts
     tap_cycles: float = 0.8  # of the depthwise kernels, for each vector and tap
     line_cycles: float = 200.0  # of the depthwise kernel, to begin and end a line
     fft_cycles: float = 9.0  # of a transform with all copies, for each vector of numbers, and
     fft_pass_cycles: float = 1.2  # the same for each doubling of the numbers
-    group: float = 1.1e-6  # seconds to set up one of many groups in the general kernel
-    efficiency: float = 0.92  # share of the peak that the tiles reach over whole layers
+    group: float = 0.94e-6  # seconds to set up one of many groups in the general kernel
+    efficiency: float = 0.98  # share of the peak that the tiles reach over whole layers
     blas_efficiency: float = 0.80  # the same for SciPy's BLAS on slices
     blas_call: float = 0.1e-6
     blas_lookup: float = 4e-6  # importing scipy.linalg, spread over the calls of a process
@@ -71,9 +71,9 @@ MACHINES = {
     machine.isa: machine
     for machine in (
         Machine(
-            "avx512", lanes=16, flops=240e9, l2_rate=200e9, l3_rate=95e9, memory_rate=18e9, reference_flops=1.0e9,
-            transform_cycles=4.2, shuffle_cycles=0.45, tap_cycles=0.5, line_cycles=400.0,
-            fft_cycles=22.5, fft_pass_cycles=0.6,
+            "avx512", lanes=16, flops=240e9, l2_rate=200e9, l3_rate=147e9, memory_rate=26e9, reference_flops=1.0e9,
+            transform_cycles=4.5, shuffle_cycles=0.45, tap_cycles=0.5, line_cycles=141.0,
+            fft_cycles=19.2, fft_pass_cycles=0.6,
         ),
         Machine(
             "avx2", lanes=8, flops=120e9, l2_rate=200e9, l3_rate=90e9, memory_rate=18e9, reference_flops=1.0e9,

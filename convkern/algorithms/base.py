@@ -14,8 +14,8 @@ from ..config import DEFAULT_WORKSPACE, DEFAULTS, Settings
 from ..machine import Machine
 from ..spec import Spec
 
-EXPOSED = 0.3  # of the shorter of computing and moving
-FETCHED = 0.8  # times what is written
+EXPOSED = 0.16  # of the shorter of computing and moving
+FETCHED = 0.57  # times what is written
 
 
 class Algorithm:

@@ -17,15 +17,16 @@ from .lowered import Axis, Problem, lower
 
 # Taps in units of machine.tap_cycles, where several lines of outputs share a load (square windows of 3, 5 and 7), where
 # none do, and of the ring; in cycles, a vector of results of each way.
-SHARED_TAP, SINGLE_TAP, RING_TAP = 1.05, 2.9, 1.9
-SWEPT, PLANE_VECTOR, RING_VECTOR = 3.2, 1.4, 3.0
-SWEEP_LINE, TILE_LINE, PLANE, TASK = 80.0, 11.0, 105.0, 430.0  # cycles: to begin a line, a tile's line, a plane, a task
+SHARED_TAP, SINGLE_TAP, RING_TAP = 0.83, 2.3, 1.2
+SWEPT, PLANE_VECTOR, RING_VECTOR = 3.2, 1.3, 3.0
+SWEEP_LINE, TILE_LINE, PLANE, TASK = 80.0, 11.8, 49.1, 277.0  # cycles: to begin a line, a tile's line, a plane, a task
 # Prices in units of machine.shuffle_cycles, for each element: copied with a plane's line, from a strided line, brought
 # together from NCHW by whole vectors or one by one, stored apart where a channel has several outputs.
-COPY, TAKE, TURN, GATHER, APART = 0.13, 0.4, 1.4, 1.4, 1.8
-COPIED_LINE, PARTIAL = 4.5, 11.5  # cycles: a plane's line; a pixel whose channels fill no vector
+COPY, TAKE, TURN, GATHER, APART = 0.13, 0.37, 1.2, 1.9, 1.6
+TAKE_FAR, WEIGHT_GATHER = 3.0, 6.6  # from a line of a longer stride; one by one for the weight gradient
+COPIED_LINE, PARTIAL = 2.6, 7.9  # cycles: a plane's line; a pixel whose channels fill no vector
 # The weight gradient: cycles a line of taps, a pixel and tap, in place; how much dearer the ring is.
-WEIGHT_LINE, WEIGHT_TAP, WEIGHT_RING = 100.0, 1.75, 1.5
+WEIGHT_LINE, WEIGHT_TAP, WEIGHT_RING = 100.0, 1.5, 1.5
 SQUARE = (3, 5, 7)
 ALONE = 20000.0  # cycles up to which a call stays on its thread
 EXPOSED = 0.4  # of the shorter of computing and moving
@@ -99,17 +100,18 @@ def forward_cycles(problem: Problem, spec: Spec, machine: Machine) -> float:
         price = SHARED_TAP if shared else SINGLE_TAP
         cycles = planes * y.out * along * (price * taps * machine.tap_cycles + PLANE_VECTOR)
         cycles += planes * (PLANE + -(-y.out // 4) * along * TILE_LINE)
-        reads = planes * y.reads
-        return cycles + reads * (COPIED_LINE * x.stride + x.in_ * (COPY if x.stride == 1 else TAKE) * element) + TASK
+        copy = COPY if x.stride == 1 else TAKE if x.stride == 2 else TAKE_FAR
+        return cycles + planes * y.reads * (COPIED_LINE * x.stride + x.in_ * copy * element) + TASK
     vectors = -(-problem.groups // lanes) * problem.outputs
     cycles = problem.batch * problem.pixels * vectors * (RING_TAP * taps * machine.tap_cycles + RING_VECTOR)
     cycles += problem.batch * z.out * y.out * vectors * machine.line_cycles
     written = problem.images * problem.pixels * problem.outputs
+    read = problem.images * z.reads * y.reads * x.in_
     if not spec.channels_last:
-        cycles += (problem.read + written) * (GATHER if problem.groups % lanes else TURN) * element
+        cycles += (read + written) * (GATHER if problem.groups % lanes else TURN) * element
         return cycles
     if problem.groups % lanes:  # a part of a vector is copied and stored for every pixel
-        cycles += (problem.read / problem.groups + problem.batch * problem.pixels * problem.outputs) * PARTIAL
+        cycles += (read / problem.groups + problem.batch * problem.pixels * problem.outputs) * PARTIAL
     if problem.outputs > 1:  # several outputs a channel lie between each other's
         cycles += written * APART * element
     return cycles
@@ -126,5 +128,5 @@ def weight_cycles(problem: Problem, spec: Spec, machine: Machine) -> float:
     cycles *= vectors * problem.outputs * WEIGHT_RING * (2.0 if z.out > 1 else 1.0)
     if not spec.channels_last:
         elements = spec.n * (spec.ci * math.prod(spec.input) + spec.co * math.prod(spec.output))
-        cycles += elements * (GATHER if problem.groups % lanes else TURN) * element
+        cycles += elements * (WEIGHT_GATHER if problem.groups % lanes else TURN) * element
     return cycles + TASK

@@ -19,13 +19,17 @@ GATHERED, SPLIT, TRANSPOSED, BEGUN, PARTIAL = 4.0, 0.7, 0.3, 40.0, 5.0
 
 # Prices in units of machine.shuffle_cycles: an element gathered from channels-last pixels, taken from a strided line,
 # copied with a padded line, stored by itself, stored through transposes, stored from a vector that it does not fill.
-GATHER, TAKE, COPY, SCATTER, TRANSPOSE, SCALAR = 5.8, 2.8, 0.85, 3.4, 0.95, 1.4
-PACK, PACK_APART, PACK_SCALAR = 1.5, 3.5, 6.5  # a weight, packed in the call: vectors of outputs, apart, others
+GATHER, TAKE, COPY, SCATTER, TRANSPOSE, SCALAR = 4.0, 2.6, 0.97, 3.0, 0.65, 0.62
+TAKE_FAR = 3.1  # the same of a stride of more than two
+PACK, PACK_APART, PACK_SCALAR = 0.87, 2.4, 6.5  # a weight, packed in the call: vectors of outputs, apart, others
 # Prices in cycles, elements aside: a line that is copied, or read in place from beyond L2; a channels-last pixel that
 # is copied; one whose results go through a store of their own; a product of one block or line with one panel.
+# The weight gradient, in units of a step, then in cycles: a tile's sums for a chunk, an element of the gradient packed, a
+# step listed, an element of the image staged, a group begun.
+WEIGHT_STEP, WEIGHT_TILE, WEIGHT_PACK, WEIGHT_LIST, WEIGHT_STAGE, WEIGHT_TASK = 1.0, 3.0, 0.57, 3.0, 0.57, 1646.0
 PACKED_BY_ALL = 65536  # weights, from which all threads pack
-TURN = 1.3  # times what the choice counts for an element turned
-LINE, FAR_LINE, PIXEL, STORED_PIXEL, CALL = 48.0, 110.0, 2.1, 4.2, 50.0
+TURN = 0.84  # times what the choice counts for an element turned
+LINE, FAR_LINE, PIXEL, STORED_PIXEL, CALL = 28.2, 60.4, 2.3, 2.9, 75.7
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,7 +158,7 @@ def problem_cycles(problem: Problem, way: Way, spec: Spec, machine: Machine) -> 
         gathered = not image_lies_along_x(spec)
         cycles += problem.images * problem.pixels / max(1, x.out) * -(-x.out // (4 * lanes)) * CALL
         if gathered or padded or x.stride > 1 or x.out % lanes:
-            price = (TAKE if x.stride > 1 else COPY) * element
+            price = (COPY if x.stride == 1 else TAKE if x.stride == 2 else TAKE_FAR) * element
             if gathered:
                 price = GATHER * element if x.stride > 1 else TURN * turned(problem.channels, problem.groups, lanes)
             cycles += problem.read * price + lines * LINE
@@ -196,12 +200,12 @@ def weight_cycles(spec: Spec, machine: Machine) -> float:
     rows = channels if by_tap else channels * taps
     products *= max(1.0, 6 / max(1, rows))  # too few sums under way to hide the latency of adding
     reached = inside(spec) if by_tap else 1.0
-    cycles = taps * pixels * reached * products / 2 / machine.efficiency
+    cycles = taps * pixels * reached * products * WEIGHT_STEP / 2 / machine.efficiency
     # Every tile loads and stores its sums once a chunk; the gradient is packed, steps are listed, dw is transposed.
-    cycles += taps * products * (4 + -(-pixels // 384) * 4)
-    cycles += pixels * vectors * lanes * (0.25 if spec.channels_last else 0.5)
-    cycles += 3 * taps * pixels * reached if by_tap and taps > 1 else 0.0
+    cycles += taps * products * (1 + -(-pixels // 384)) * WEIGHT_TILE
+    cycles += pixels * vectors * lanes * (0.5 if spec.channels_last else 1.0) * WEIGHT_PACK
+    cycles += WEIGHT_LIST * taps * pixels * reached if by_tap and taps > 1 else 0.0
     cycles += 0.0 if taps == 1 else 0.5 * taps * channels * outputs
     if not by_tap:
-        cycles += 0.5 * spec.n * channels * math.prod(spec.input)
-    return groups * (cycles + (machine.group * machine.clock() if groups > 1 else 0.0))
+        cycles += WEIGHT_STAGE * spec.n * channels * math.prod(spec.input)
+    return groups * (cycles + WEIGHT_TASK)

@@ -7,11 +7,11 @@ from ..machine import Machine
 from ..spec import DTYPES, Spec
 from .base import Algorithm, shared, streamed, unit
 
-PAIR_CYCLES = 2.4  # of a complex product, for each vector of numbers
-FAR_CYCLES = 24.0  # what a transform takes longer where it leaves L2
-KERNEL_CYCLES = 10.0  # to stage a kernel's taps and to keep its spectra
-GROUP_SHARE = 0.25  # of what setting up a group takes in the general kernel
-TILE_CYCLES = 700.0  # to begin and end the passes over a tile
+PAIR_CYCLES = 1.5  # of a complex product, for each vector of numbers
+FAR_CYCLES = 16.6  # what a transform takes longer where it leaves L2
+KERNEL_CYCLES = 8.7  # to stage a kernel's taps and to keep its spectra
+GROUP_SHARE = 0.2  # of what setting up a group takes in the general kernel
+TILE_CYCLES = 485.0  # to begin and end the passes over a tile
 NHWC_GROUPS = 5.0  # elements moved in and out of channels that are groups
 
 

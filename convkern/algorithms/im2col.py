@@ -12,12 +12,12 @@ from .lowered import Problem, lower
 
 # Prices in units of machine.shuffle_cycles, for each element copied: along a line, along a strided line, and with its
 # channels; and in cycles for each line and each pixel.
-ALONG, STRIDED, CHANNELS = 0.7, 2.5, 1.5
-LINE, PIXEL = 70.0, 11.0
-SINGLE = 0.33  # of the image, for a single output: a product with a vector
-NARROW = 9.0  # cycles, a channels-last pixel of few outputs
-PACK, REORDER = 1.0, 15.0  # weights packed or brought to another order in every call, an element
-SHORT = 2.3  # steps of a sum in which BLAS would have done as much as it loses at its ends
+ALONG, STRIDED, CHANNELS = 0.92, 2.9, 1.3
+LINE, PIXEL = 51.9, 9.6
+SINGLE = 0.21  # of the image, for a single output: a product with a vector
+NARROW = 8.4  # cycles, a channels-last pixel of few outputs
+PACK, REORDER = 1.0, 11.1  # weights packed or brought to another order in every call, an element
+SHORT = 0.71  # steps of a sum in which BLAS would have done as much as it loses at its ends
 WAITING = 1.3  # BLAS's threads keep cores busy for a while after a product: a price that the next call pays
 ALONE = 1 << 18  # multiply-adds up to which BLAS takes one thread
 PLANNED = 0.01  # share of a call's price for finding BLAS that a plan's call pays: it will be called again
@@ -46,9 +46,7 @@ def problem_seconds(problem: Problem, spec: Spec, machine: Machine, threads: int
     if gradient:  # slices span its batch, which is the channels
         images, pixels = problem.groups, pixels * problem.batch
     elements, multiplies = pixels * depth, pixels * depth * problem.outputs
-    in_place = all(axis.taps == 1 and not axis.padded for axis in problem.axes) and (
-        channels_last or max(axis.stride for axis in problem.axes) == 1
-    )
+    in_place = all(axis.taps == axis.stride == 1 and not axis.padded for axis in problem.axes)
     cycles = 0.0
     if not in_place or gradient:
         if channels_last and problem.channels > 1:

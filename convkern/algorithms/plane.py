@@ -17,8 +17,9 @@ from .tiles import panels, shapes, step_cycles
 
 # Prices in units of machine.shuffle_cycles, for each element: gathered from channels-last pixels, taken from a strided
 # line, copied, looked at for NaN, stored apart from its neighbours, packed in the call.
-GATHER, TAKE, COPY, CHECK, SCATTER, PACK = 4.0, 2.4, 1.2, 0.3, 2.8, 3.6
-LINE, TILE, TASK = 48.0, 38.0, 200.0  # cycles: a line staged, a tile of lines, a block of an image
+GATHER, TAKE, COPY, CHECK, SCATTER, PACK = 3.7, 2.4, 1.5, 0.3, 2.8, 3.2
+TAKE_FAR = 2.4  # the same of a stride of more than two
+LINE, TILE, TASK = 44.7, 35.4, 200.0  # cycles: a line staged, a tile of lines, a block of an image
 
 
 class Plane(Algorithm):
@@ -89,7 +90,7 @@ def problem_cycles(problem: Problem, spec: Spec, machine: Machine, steps: float,
     gathered = not image_lies_along_x(spec)
     in_place = not gathered and x.stride == 1 and not any(axis.padded for axis in problem.axes)
     if not in_place or x.out % lanes or problem.axes[1].out % lines:
-        price = GATHER if gathered else TAKE if x.stride > 1 else COPY
+        price = GATHER if gathered else COPY if x.stride == 1 else TAKE if x.stride == 2 else TAKE_FAR
         cycles += read * price * element + read / max(1, x.reads) * LINE
     if not result_lies_along_x(problem, spec):
         cycles += results * SCATTER * element

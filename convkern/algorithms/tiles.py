@@ -18,8 +18,8 @@ SHAPES = {
 }
 WITHOUT_32_REGISTERS = ((12, 1), (6, 2), (4, 3))
 
-STORE = 1.4  # cycles a vector
-LOADS, LATENCY = 2.9, 4.4  # a cycle; cycles that a sum waits for itself
+STORE = 0.87  # cycles a vector
+LOADS, LATENCY = 3.9, 4.1  # a cycle; cycles that a sum waits for itself
 
 Shape = tuple[int, int]
 

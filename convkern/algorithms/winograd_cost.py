@@ -17,12 +17,14 @@ from .winograd_form import Form
 # Prices in units of machine.shuffle_cycles, for each element: of a patch staged, of one staged at the border, of an
 # image turned into lines, of a result transposed, of one stored apart from its neighbours or from a part of a vector,
 # of weights packed in the call, whole vectors and others.
-STAGED, BORDER, TURNED, STORED, APART, PART, PART_SCALAR = 1.0, 0.42, 5.0, 0.95, 8.0, 0.22, 2.6
-PACK, PACK_SCALAR = 1.0, 5.0
-STAGED_LINE, STORED_LINE, BLOCK = 38.0, 41.0, 330.0  # cycles: a line of a patch, a line of results, a block
-LINE_PASS, SMALL_PASS = 0.8, 0.7  # transforms in one dimension, and those of 4 x 4 points: of those of 6 x 6
-OUTPUT_PASS, FILTER_PASS = 1.0, 0.95  # transforms of sums and of weights: of those of patches
-READ = 1.4  # times the rate of moving arrays at which a kernel that is only read streams by
+STAGED, BORDER, TURNED, STORED, APART, PART, PART_SCALAR = 0.87, 0.39, 5.9, 0.81, 8.0, 0.21, 3.5
+PACK, PACK_SCALAR = 1.5, 4.0
+STAGED_LINE, STORED_LINE, BLOCK = 30.3, 85.9, 330.0  # cycles: a line of a patch, a line of results, a block
+LINE_PASS, SMALL_PASS = 0.86, 0.86  # transforms in one dimension, and those of 4 x 4 points: of those of 6 x 6
+OUTPUT_PASS, FILTER_PASS = 0.6, 0.83  # transforms of sums and of weights: of those of patches
+SHORT_LINE = 161.0  # cycles: a line of tiles whose sums are short
+READ = 0.94  # times the rate of moving arrays at which a kernel that is only read streams by
+WEIGHT_PRODUCT, WEIGHT_TRANSFORM, WEIGHT_MOVE = 0.76, 1.4, 1.5  # the weight gradient's parts: of what they would be here
 TOGETHER = 16 << 20  # bytes of transformed kernel from which threads of a call share the transform
 
 
@@ -52,7 +54,8 @@ def forward_seconds(problem: Problem, form: Form, spec: Spec, machine: Machine, 
     if short:
         share = 0.8 if kernel <= machine.l1 else 0.67 if kernel <= machine.l2 / 2 else 0.5
         cycles = points * tiles * depth * vectors * finite / 2 / share
-        cycles += tiles * transform * channels / lanes * form.phases
+        lines = problem.batch * y.tiles  # of tiles, a vector of them at a time
+        cycles += lines * -(-x.tiles // lanes) * transform * channels * form.phases + lines * SHORT_LINE
         cycles += TURNED * problem.read / groups * element
     else:
         products = product(machine, shape, lanes, columns, rows, depth).times(blocks * points)
@@ -110,12 +113,13 @@ def weight_seconds(spec: Spec, machine: Machine, threads: int) -> float:
     tile_bytes = max(1, 36 * vectors * lanes * size)
     depth = max(1, min(tiles, max(56, (4 << 20) // tile_bytes)))
     efficiency = machine.efficiency * lane_use(columns, lanes) * depth / (depth + 12)
-    seconds = 2 * 36 * tiles * groups * channels * columns / (machine.peak(spec.dtype) * max(efficiency, 1e-3))
-    seconds += machine.transform_cycles * 36 * groups * (tiles * vectors + channels * -(-columns // lanes)) / clock
+    products = 2 * 36 * tiles * groups * channels * columns / (machine.peak(spec.dtype) * max(efficiency, 1e-3))
+    transforms = machine.transform_cycles * 36 * groups * (tiles * vectors + channels * -(-columns // lanes)) / clock
+    seconds = WEIGHT_PRODUCT * products + WEIGHT_TRANSFORM * transforms
     seconds += 9 * spec.co * channels * machine.shuffle_cycles / clock
     staged = tiles * (36 * spec.ci + 16 * spec.co)
     seconds += shuffled(spec, machine, 2 * staged) if not spec.channels_last else 0.0
     # Transforms go through the shared cache, and so do the sums once a slice.
     moves = 2 * groups * (tiles * tile_bytes + -(-tiles // depth) * 36 * channels * columns * size)
-    seconds += moves / machine.l3_rate
+    seconds += WEIGHT_MOVE * moves / machine.l3_rate
     return shared(streamed(seconds, spec, machine), machine, threads) + 2 * machine.fork
