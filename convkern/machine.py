@@ -77,8 +77,8 @@ MACHINES = {
         ),
         Machine(
             "avx2", lanes=8, flops=120e9, l2_rate=200e9, l3_rate=90e9, memory_rate=18e9, reference_flops=1.0e9,
-            transform_cycles=3.3, shuffle_cycles=1.0, tap_cycles=0.6, line_cycles=180.0,
-            fft_cycles=9.0, fft_pass_cycles=1.2,
+            transform_cycles=4.4, shuffle_cycles=0.42, tap_cycles=0.48, line_cycles=100.0,
+            fft_cycles=7.7, fft_pass_cycles=1.2,
         ),
         Machine("neon", lanes=4, flops=50e9, l2_rate=40e9, l3_rate=20e9, memory_rate=10e9, reference_flops=0.8e9),
         Machine("baseline", lanes=4, flops=32e9, l2_rate=60e9, l3_rate=30e9, memory_rate=15e9, reference_flops=0.8e9),

@@ -23,7 +23,7 @@ GOLDEN = {
     "resnet 3x3 of 28": ("1,128,28x28->128 3x3 p1", "winograd4 winograd4", "winograd4 winograd4"),
     "resnet 3x3 of 14": ("1,256,14x14->256 3x3 p1", "winograd4 winograd4", "winograd4 winograd4"),
     "resnet 3x3 of 7": ("1,512,7x7->512 3x3 p1", "winograd2 direct", "winograd2 direct"),
-    "small 3x3": ("1,16,8x8->16 3x3 p1", "winograd4 direct", "winograd4 winograd4"),
+    "small 3x3": ("1,16,8x8->16 3x3 p1", "winograd2 direct", "winograd4 winograd2"),
     "3x3 of an image": ("nhwc 1,3,224x224->64 3x3 p1", "winograd4 winograd4", "winograd4 winograd4"),
     "3x3 channels last": ("nhwc 1,64,56x56->64 3x3 p1", "winograd4 winograd4", "winograd4 winograd4"),
     "3x3 input gradient": ("grad_input 1,64,56x56->64 3x3 p1", "winograd4 winograd4", "winograd4 winograd4"),
