@@ -24,8 +24,8 @@ TAKE_FAR = 3.1  # the same of a stride of more than two
 PACK, PACK_APART, PACK_SCALAR = 0.87, 2.4, 6.5  # a weight, packed in the call: vectors of outputs, apart, others
 # Prices in cycles, elements aside: a line that is copied, or read in place from beyond L2; a channels-last pixel that
 # is copied; one whose results go through a store of their own; a product of one block or line with one panel.
-# The weight gradient, in units of a step, then in cycles: a tile's sums for a chunk, an element of the gradient packed, a
-# step listed, an element of the image staged, a group begun.
+# The weight gradient, in units of a step, then in cycles: a vector of sums for a chunk, an element of the gradient
+# packed, a step listed, an element of the image staged, a group begun.
 WEIGHT_STEP, WEIGHT_TILE, WEIGHT_PACK, WEIGHT_LIST, WEIGHT_STAGE, WEIGHT_TASK = 1.0, 3.0, 0.57, 3.0, 0.57, 1646.0
 PACKED_BY_ALL = 65536  # weights, from which all threads pack
 TURN = 0.84  # times what the choice counts for an element turned
@@ -194,15 +194,16 @@ def weight_cycles(spec: Spec, machine: Machine) -> float:
     channels, outputs = spec.ci // groups, spec.co // groups
     taps, pixels = math.prod(spec.kernel), spec.n * math.prod(spec.output)
     by_tap, vectors = channels >= 6 or taps == 1, -(-outputs // lanes)
-    products = float(channels * vectors)
-    if taps == 1 and not any(map(any, spec.padding)):  # either operand may take the lanes
-        products = min(products, float(outputs * -(-channels // lanes)))
-    rows = channels if by_tap else channels * taps
-    products *= max(1.0, 6 / max(1, rows))  # too few sums under way to hide the latency of adding
     reached = inside(spec) if by_tap else 1.0
-    cycles = taps * pixels * reached * products * WEIGHT_STEP / 2 / machine.efficiency
+    rows, times, steps = (channels, taps, pixels * reached) if by_tap else (channels * taps, 1, pixels)
+    ways = [(outputs, rows)]
+    if taps == 1 and not any(map(any, spec.padding)):  # either operand may take the lanes
+        ways.append((channels, outputs))
+    products = [product(machine, shape, lanes, *way, steps) for way in ways for shape in shapes(machine)]
+    best = min(products, key=lambda counts: counts.steps)
+    cycles = times * best.steps * WEIGHT_STEP / machine.efficiency
     # Every tile loads and stores its sums once a chunk; the gradient is packed, steps are listed, dw is transposed.
-    cycles += taps * products * (1 + -(-pixels // 384)) * WEIGHT_TILE
+    cycles += times * best.stores * (1 + -(-pixels // 384)) * WEIGHT_TILE
     cycles += pixels * vectors * lanes * (0.5 if spec.channels_last else 1.0) * WEIGHT_PACK
     cycles += WEIGHT_LIST * taps * pixels * reached if by_tap and taps > 1 else 0.0
     cycles += 0.0 if taps == 1 else 0.5 * taps * channels * outputs

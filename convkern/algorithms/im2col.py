@@ -35,7 +35,10 @@ class Im2col(Algorithm):
     def cost(self, spec: Spec, machine: Machine, *, planned: bool, threads: int) -> float:
         if spec.empty:
             return machine.call
-        seconds = sum(problem_seconds(problem, spec, machine, threads) for problem in lower(spec))
+        problems = lower(spec)
+        seconds = sum(problem_seconds(problem, spec, machine, threads) for problem in problems)
+        if len(problems) > 1 and not planned:  # weights of a phase lie apart
+            seconds += spec.co * spec.depth * REORDER * machine.shuffle_cycles / machine.clock()
         lookup = machine.blas_lookup * (PLANNED if planned else 1.0)
         return seconds + moved(spec, machine) / threads + machine.call + lookup
 
