@@ -84,25 +84,6 @@ def unit(spec: Spec) -> float:
     return 2.0**-24 if spec.dtype == "float32" else 2.0**-53
 
 
-def products(spec: Spec) -> tuple[int, int, int]:
-    """(rows, columns, depth) of the matrix products of one group; columns are on the vector side."""
-    pixels, ci, co = spec.n * math.prod(spec.output), spec.ci // spec.groups, spec.co // spec.groups
-    if spec.direction == "forward":
-        return pixels, co, spec.depth
-    if spec.direction == "grad_input":
-        return spec.n * math.prod(spec.input), ci, spec.terms
-    return ci * math.prod(spec.kernel), co, pixels
-
-
-def line(spec: Spec) -> int:
-    """Rows of the products that lie side by side in memory: a line of pixels, all of them where windows are pixels."""
-    if spec.direction == "grad_weight":
-        return spec.kernel[-1]
-    target = spec.output if spec.direction == "forward" else spec.input
-    single = max(*spec.kernel, *spec.stride) == 1 and not any(map(any, spec.padding))
-    return math.prod(target) if single else target[-1]
-
-
 def lane_use(size: int, width: int) -> float:
     """Share of the vector lanes that hold wanted elements when ``size`` is cut into vectors of ``width``."""
     return size / (-(-size // width) * width) if size else 1.0

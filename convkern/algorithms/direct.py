@@ -17,19 +17,18 @@ from .tiles import Product, Shape, product, shapes
 # How csrc/algo/direct_blocking.cpp counts when it chooses: cycles an element, a tile, a vector with lanes to spare.
 GATHERED, SPLIT, TRANSPOSED, BEGUN, PARTIAL = 4.0, 0.7, 0.3, 40.0, 5.0
 
-# Prices in units of machine.shuffle_cycles: an element gathered from channels-last pixels, taken from a strided line,
-# copied with a padded line, stored by itself, stored through transposes, stored from a vector that it does not fill.
-GATHER, TAKE, COPY, SCATTER, TRANSPOSE, SCALAR = 4.0, 2.6, 0.97, 3.0, 0.65, 0.62
-TAKE_FAR = 3.1  # the same of a stride of more than two
+# Prices in units of machine.shuffle_cycles: an element gathered from channels-last pixels, taken from a line of stride 2
+# and of more, copied with a padded line, stored by itself, through transposes, from a vector that it does not fill.
+GATHER, TAKE, TAKE_FAR, COPY, SCATTER, TRANSPOSE, SCALAR = 4.0, 2.6, 3.1, 0.97, 3.0, 0.65, 0.62
+TURN = 0.84  # an element turned between pixels and lines: times what the choice counts
 PACK, PACK_APART, PACK_SCALAR = 0.87, 2.4, 6.5  # a weight, packed in the call: vectors of outputs, apart, others
+PACKED_BY_ALL = 65536  # weights, from which all threads pack
 # Prices in cycles, elements aside: a line that is copied, or read in place from beyond L2; a channels-last pixel that
 # is copied; one whose results go through a store of their own; a product of one block or line with one panel.
+LINE, FAR_LINE, PIXEL, STORED_PIXEL, CALL = 28.2, 60.4, 2.3, 2.9, 75.7
 # The weight gradient, in units of a step, then in cycles: a vector of sums for a chunk, an element of the gradient
 # packed, a step listed, an element of the image staged, a group begun.
 WEIGHT_STEP, WEIGHT_TILE, WEIGHT_PACK, WEIGHT_LIST, WEIGHT_STAGE, WEIGHT_TASK = 1.0, 3.0, 0.57, 3.0, 0.57, 1646.0
-PACKED_BY_ALL = 65536  # weights, from which all threads pack
-TURN = 0.84  # times what the choice counts for an element turned
-LINE, FAR_LINE, PIXEL, STORED_PIXEL, CALL = 28.2, 60.4, 2.3, 2.9, 75.7
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,11 +24,8 @@ LINE_PASS, SMALL_PASS = 0.86, 0.86  # transforms in one dimension, and those of 
 OUTPUT_PASS, FILTER_PASS = 0.6, 0.83  # transforms of sums and of weights: of those of patches
 SHORT_LINE = 161.0  # cycles: a line of tiles whose sums are short
 READ = 0.94  # times the rate of moving arrays at which a kernel that is only read streams by
-WEIGHT_PRODUCT, WEIGHT_TRANSFORM, WEIGHT_MOVE = (
-    0.76,
-    1.4,
-    1.5,
-)  # the weight gradient's, of what is counted
+# Of the weight gradient's products, transforms and moves: the share of what is counted that they take.
+WEIGHT_PRODUCT, WEIGHT_TRANSFORM, WEIGHT_MOVE = 0.76, 1.4, 1.5
 TOGETHER = 16 << 20  # bytes of transformed kernel from which threads of a call share the transform
 
 
