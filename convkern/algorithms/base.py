@@ -7,8 +7,6 @@ Costs are analytic, in seconds:
 It knows a Spec and a Machine, and none of the algorithms.
 """
 
-import math
-
 from .. import _core
 from ..config import DEFAULT_WORKSPACE, DEFAULTS, Settings
 from ..machine import Machine

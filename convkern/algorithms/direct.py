@@ -17,7 +17,7 @@ from .tiles import Product, Shape, product, shapes
 # How csrc/algo/direct_blocking.cpp counts when it chooses: cycles an element, a tile, a vector with lanes to spare.
 GATHERED, SPLIT, TRANSPOSED, BEGUN, PARTIAL = 4.0, 0.7, 0.3, 40.0, 5.0
 
-# Prices in units of machine.shuffle_cycles: an element gathered from channels-last pixels, taken from a line of stride 2
+# Prices in units of machine.shuffle_cycles: an element gathered from channels-last pixels, taken from lines of stride 2
 # and of more, copied with a padded line, stored by itself, through transposes, from a vector that it does not fill.
 GATHER, TAKE, TAKE_FAR, COPY, SCATTER, TRANSPOSE, SCALAR = 4.0, 2.6, 3.1, 0.97, 3.0, 0.65, 0.62
 TURN = 0.84  # an element turned between pixels and lines: times what the choice counts
