@@ -128,6 +128,8 @@ def test_ctrl_c_leaves_a_model_and_the_last_checkpoint(tmp_path):
 
 
 def test_a_second_ctrl_c_is_an_exception():
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)  # a job in the background ignores Ctrl-C
+
     class Twice:
         def __iter__(self):
             signal.raise_signal(signal.SIGINT)  # in this thread, so that neither is lost in the other
@@ -135,8 +137,11 @@ def test_a_second_ctrl_c_is_an_exception():
             yield data()
 
     model = net()
-    with pytest.raises(KeyboardInterrupt):
-        nn.fit(model, Twice(), **settings(model))
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            nn.fit(model, Twice(), **settings(model))
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def test_it_runs_outside_the_main_thread():
