@@ -31,6 +31,7 @@ ISA_FLAGS_OF = {
     "x86_64": {
         "baseline": ["-march=x86-64-v2"],
         "avx2": ["-march=x86-64-v3"],
+        "amx": ["-march=x86-64-v4", "-mprefer-vector-width=512", "-mavx512bf16", "-mamx-tile", "-mamx-bf16"],
         "avx512": ["-march=x86-64-v4", "-mprefer-vector-width=512"],
         "odd": ["-march=x86-64-v2"],
     },

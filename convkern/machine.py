@@ -42,6 +42,8 @@ class Machine:
     line_cycles: float = 200.0  # of the depthwise kernel, to begin and end a line
     fft_cycles: float = 9.0  # of a transform with all copies, for each vector of numbers, and
     fft_pass_cycles: float = 1.2  # the same for each doubling of the numbers
+    bf16_cycles: float = 4000.0  # of 32 steps of 16 x 16 sums whose operands are pairs of bfloat16
+    split_cycles: float = 2.0  # to split one number into such a pair
     group: float = 0.94e-6  # seconds to set up one of many groups in the general kernel
     efficiency: float = 0.98  # share of the peak that the tiles reach over whole layers
     blas_efficiency: float = 0.80  # the same for SciPy's BLAS on slices
@@ -71,14 +73,20 @@ MACHINES = {
     machine.isa: machine
     for machine in (
         Machine(
+            "amx", lanes=16, flops=170e9, l2_rate=70e9, l3_rate=26e9, memory_rate=20e9, reference_flops=0.67e9,
+            call=0.6e-6, tile_cycles=26.0, transform_cycles=6.2, shuffle_cycles=0.57, tap_cycles=0.75, line_cycles=149.0,
+            fft_cycles=25.0, fft_pass_cycles=0.7, bf16_cycles=85.0, split_cycles=0.53, efficiency=0.7,
+            blas_efficiency=0.7,
+        ),
+        Machine(
             "avx512", lanes=16, flops=240e9, l2_rate=200e9, l3_rate=147e9, memory_rate=26e9, reference_flops=1.0e9,
             transform_cycles=4.5, shuffle_cycles=0.45, tap_cycles=0.5, line_cycles=141.0,
-            fft_cycles=19.2, fft_pass_cycles=0.6,
+            fft_cycles=19.2, fft_pass_cycles=0.6, bf16_cycles=1000.0,
         ),
         Machine(
             "avx2", lanes=8, flops=120e9, l2_rate=200e9, l3_rate=90e9, memory_rate=18e9, reference_flops=1.0e9,
             transform_cycles=4.4, shuffle_cycles=0.42, tap_cycles=0.48, line_cycles=100.0,
-            fft_cycles=7.7, fft_pass_cycles=1.2,
+            fft_cycles=7.7, fft_pass_cycles=1.2, bf16_cycles=2000.0,
         ),
         Machine("neon", lanes=4, flops=50e9, l2_rate=40e9, l3_rate=20e9, memory_rate=10e9, reference_flops=0.8e9),
         Machine("baseline", lanes=4, flops=32e9, l2_rate=60e9, l3_rate=30e9, memory_rate=15e9, reference_flops=0.8e9),

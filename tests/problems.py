@@ -19,6 +19,9 @@ STATED = {algorithm.name: algorithm for algorithm in algorithms.ALGORITHMS}
 # These transform what they multiply, and are held to the error they state. All others, a new one included, are sums of
 # products and nothing else: on small integers they must be right to the last bit.
 INEXACT = frozenset({"winograd4", "winograd2", "fft"})
+# Pairs of bfloat16 stand for float32 alone.
+FLOAT32_ONLY = frozenset({"bf16x3"})
+DTYPES = ("float32", "float64")
 DIRECTIONS = ("forward", "grad_input", "grad_weight")
 WORKSPACE = 32 << 20
 
@@ -143,13 +146,13 @@ def uniform(shape, seed):
     return np.random.default_rng(seed).uniform(-1, 1, shape)
 
 
-def variants(line, direction):
-    """Read the line for one direction, in both layouts and dtypes."""
+def variants(line, direction, algorithm=None):
+    """Read the line for one direction, in both layouts and dtypes, or in those dtypes that an algorithm has."""
     spec = Spec.parse(line)
     return [
         replace(spec, direction=direction, dtype=dtype, channels_last=last)
         for last in (False, True)
-        for dtype in ("float32", "float64")
+        for dtype in (DTYPES[:1] if algorithm in FLOAT32_ONLY else DTYPES)
     ]
 
 

@@ -30,7 +30,7 @@ algorithm_names = pytest.mark.parametrize("algorithm", _core.algorithms())
 @pytest.mark.parametrize(("line", "direction", "algorithm"), WORK, ids=map("-".join, WORK))
 def test_bits_do_not_depend_on_threads(line, direction, algorithm):
     image, weight, _ = data(line, direction, uniform)
-    for spec in variants(line, direction):
+    for spec in variants(line, direction, algorithm):
         runs = []
         for threads in (1, 2, 3, 4):
             convkern.set_num_threads(threads)

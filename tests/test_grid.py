@@ -25,7 +25,7 @@ def cases(lines, forms):
 
 def check(line, direction, algorithm, isa, kind):
     image, weight, right = data(line, direction, kind)
-    for spec in variants(line, direction):
+    for spec in variants(line, direction, algorithm):
         for got in results(spec, algorithm, isa, image, weight):
             assert got.dtype == spec.dtype
             assert got.shape == right.shape

@@ -38,7 +38,7 @@ def test_reach(line, direction, algorithm, isa):
     for position in positions(image):
         marked = np.zeros_like(image)
         marked.flat[position] = 1
-        for spec in variants(line, direction):
+        for spec in variants(line, direction, algorithm):
             reached = expected(spec, marked, np.ones_like(weight)) > 0
             others = ~reached
             if algorithm in INEXACT:  # samples without a NaN are the same bits as in a call without any

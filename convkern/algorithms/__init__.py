@@ -6,6 +6,7 @@ Machine; it reads no arrays and measures nothing.
 
 from .. import _core
 from .base import Algorithm
+from .bf16x3 import Bf16x3
 from .depthwise import Depthwise
 from .direct import Direct
 from .fft import Fft
@@ -21,6 +22,7 @@ __all__ = ["ALGORITHMS", "BY_NAME", "Algorithm"]
 ALGORITHMS: tuple[Algorithm, ...] = tuple(
     algorithm
     for algorithm in (
+        Bf16x3(),
         Winograd(4),
         Winograd(2),
         Fft(),

@@ -12,6 +12,7 @@ from ..machine import Machine
 
 # (rows, vectors) of the tiles, from narrow to wide, as in csrc/isa.
 SHAPES = {
+    "amx": ((14, 1), (14, 2), (9, 3), (6, 4)),
     "avx512": ((14, 1), (14, 2), (9, 3), (6, 4)),
     "neon": ((14, 1), (12, 2), (8, 3), (6, 4)),
     "odd": ((3, 1), (5, 2), (2, 3)),

@@ -21,10 +21,24 @@ struct Isa {
 
 #define CK_ISA_ROW(NAME, USABLE) {#NAME, USABLE, &NAME::kernels_float, &NAME::kernels_double, &NAME::lines_table}
 
+#if defined(__x86_64__)
+// The tables of avx512 but for the products on its bfloat16 unit.
+const Kernels<float>& amx_kernels_float() {
+  static const Kernels<float> kernels = [] {
+    Kernels<float> table = avx512::kernels_float;
+    table.isa = "amx";
+    table.bf16x3 = amx::bf16_kernels;
+    return table;
+  }();
+  return kernels;
+}
+#endif
+
 // Best first; "odd" only ever runs where it is asked for.
 const Isa* isa_table(int* count) {
   static const Isa table[] = {
 #if defined(__x86_64__)
+      {"amx", cpu_info().amx, &amx_kernels_float(), &avx512::kernels_double, &avx512::lines_table},
       CK_ISA_ROW(avx512, cpu_info().avx512),
       CK_ISA_ROW(avx2, cpu_info().avx2_fma),
       CK_ISA_ROW(baseline, cpu_info().sse42),

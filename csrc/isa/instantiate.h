@@ -1,5 +1,6 @@
 // Fills one ISA's tables. An isa/NAME.cpp sets CK_ISA, CK_VECTOR_BYTES, CK_REGISTERS and CK_TILES(T), a list of
 // tile_shape<T, rows, vectors>() from narrow to wide, then includes this file; setup.py compiles it with NAME's flags.
+#include "kernels/bf16x3.h"
 #include "kernels/depthwise.h"
 #include "kernels/depthwise_plane.h"
 #include "kernels/fft.h"
@@ -54,6 +55,7 @@ constexpr Kernels<T> make_kernels() {
   table.element = make_element_kernels<T>();
   table.tap = make_tap_kernels<T>();
   table.update = make_update_kernels<T>();
+  if constexpr (sizeof(T) == 4) table.bf16x3 = make_bf16_kernels();
   table.peak = peak<T>;
   return table;
 }

@@ -5,6 +5,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "kernels/bf16x3_table.h"
 #include "kernels/line_table.h"
 #include "kernels/tap_table.h"
 #include "kernels/update_table.h"
@@ -223,6 +224,7 @@ struct Kernels {
   TapKernels<T> tap;
   ElementKernels<T> element;
   UpdateKernels<T> update;
+  Bf16Kernels bf16x3;  // of float32 only
 
   // Does `iterations` rounds of independent multiply-adds in registers; returns the floating-point operations done.
   int64_t (*peak)(int64_t iterations);
@@ -241,5 +243,10 @@ CK_DECLARE_ISA(avx512)
 CK_DECLARE_ISA(neon)
 CK_DECLARE_ISA(odd)
 #undef CK_DECLARE_ISA
+
+// What this one has beside the tables of avx512.
+namespace amx {
+extern const Bf16Kernels bf16_kernels;
+}
 
 }  // namespace convkern

@@ -13,6 +13,9 @@
 #if defined(__x86_64__)
 #include <cpuid.h>
 #endif
+#if defined(__x86_64__) && defined(__linux__)
+#include <sys/syscall.h>
+#endif
 
 namespace convkern {
 namespace {
@@ -95,6 +98,24 @@ std::string find_model() {
   return "unknown";
 }
 
+#if defined(__x86_64__)
+// Whether the CPU multiplies bfloat16 tiles and the system lets this process use them: Linux wants to be asked, once,
+// since a thread's state grows by 8 KB from its first use on.
+bool may_use_tiles() {
+#if defined(__linux__)
+  unsigned a = 0, b = 0, c = 0, d = 0, a1 = 0;
+  if (!__get_cpuid_count(7, 0, &a, &b, &c, &d)) return false;
+  const bool bf16_tiles = d >> 22 & 1, tiles = d >> 24 & 1;
+  if (!__get_cpuid_count(7, 1, &a1, &b, &c, &d)) return false;
+  const bool bf16_vectors = a1 >> 5 & 1;
+  constexpr int arch_req_xcomp_perm = 0x1023, xfeature_xtiledata = 18;
+  return bf16_tiles && tiles && bf16_vectors && syscall(SYS_arch_prctl, arch_req_xcomp_perm, xfeature_xtiledata) == 0;
+#else
+  return false;
+#endif
+}
+#endif
+
 void find_features(CpuInfo& info) {
 #if defined(__x86_64__)
   __builtin_cpu_init();
@@ -110,6 +131,7 @@ void find_features(CpuInfo& info) {
   info.avx512 = info.avx2_fma && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
                 __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl") &&
                 __builtin_cpu_supports("avx512cd");
+  info.amx = info.avx512 && may_use_tiles();
 #elif defined(__aarch64__)
   info.neon = true;
 #endif
