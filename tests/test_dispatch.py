@@ -48,6 +48,33 @@ GOLDEN = {
     "large layer": ("1,64,56x56->64 15x15 p7", "fft fft", "fft fft"),
     "large weight gradient": ("grad_weight 1,16,128x128->16 15x15 p7", "fft fft", "fft fft"),
 }
+# The same with amx, where it differs from avx512.
+GOLDEN_AMX = {
+    "resnet 3x3 of 56": "bf16x3 bf16x3",
+    "resnet 3x3 of 14": "bf16x3 bf16x3",
+    "resnet 3x3 of 7": "bf16x3 bf16x3",
+    "3x3 strided": "bf16x3 bf16x3",
+    "bottleneck 1x1": "bf16x3 bf16x3",
+    "downsampling 1x1": "bf16x3 bf16x3",
+    "grouped": "bf16x3 bf16x3",
+    "dilated": "bf16x3 bf16x3",
+    "3x3 of an image": "winograd4 winograd4",
+    "3x3 weight gradient": "winograd4 winograd4",
+    "3x3 in double": "winograd4 winograd4",
+    "depthwise": "depthwise depthwise",
+    "lenet": "direct direct",
+    "large image filter": "fft fft",
+    "large layer": "fft fft",
+}
+
+
+@pytest.mark.parametrize("layer", GOLDEN_AMX)
+def test_golden_choices_with_a_bfloat16_unit(layer):
+    spec = Spec.parse(GOLDEN[layer][0])
+    choices = [choose(spec, machine=MACHINES["amx"], planned=planned, threads=2) for planned in (True, False)]
+    assert " ".join(choices) == GOLDEN_AMX[layer]
+
+
 machines = pytest.mark.parametrize("machine", [MACHINES["avx512"], MACHINES["avx2"]], ids=lambda m: m.isa)
 
 

@@ -10,7 +10,7 @@ import math
 from ..machine import Machine
 from ..spec import Spec
 from .base import Algorithm, shared, streamed
-from .lowered import Axis, Problem, lower
+from .lowered import Axis, Problem, lower, phase_count
 
 ROWS, COLUMNS, DEPTH = 16, 16, 32  # of a tile of rows, of columns, and the terms of a step
 MOST_PHASES = 64
@@ -59,14 +59,6 @@ class Bf16x3(Algorithm):
                 packed = weights * PACKED / machine.clock()
                 seconds += packed / threads + machine.fork if weights > 65536 else packed
         return streamed(seconds, spec, machine, threads) + machine.call
-
-
-def phase_count(spec: Spec) -> int:
-    """Problems that an input gradient falls into."""
-    if spec.direction != "grad_input":
-        return 1
-    axes = zip(spec.kernel, spec.stride, spec.dilation, strict=True)
-    return math.prod(min(k, s // math.gcd(s, d)) for k, s, d in axes)
 
 
 def problems(spec: Spec, *, empty: bool = False) -> list[Problem]:

@@ -86,6 +86,14 @@ def lower(spec: Spec, *, empty: bool = False) -> list[Problem]:
     return problems
 
 
+def phase_count(spec: Spec) -> int:
+    """Problems that an input gradient falls into."""
+    if spec.direction != "grad_input":
+        return 1
+    axes = zip(spec.kernel, spec.stride, spec.dilation, strict=True)
+    return math.prod(min(k, s // math.gcd(s, d)) for k, s, d in axes)
+
+
 def _residues(k: int, s: int, d: int, padding: tuple[int, int], size: int, out: int) -> list[Axis]:
     """One axis of an input gradient, for each residue of the stride: taps first, first + step, ... reach it."""
     step, low = s // math.gcd(s, d), padding[0]

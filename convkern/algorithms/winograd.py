@@ -7,7 +7,7 @@ from ..machine import Machine
 from ..spec import DTYPES, Spec
 from .base import Algorithm, streamed, unit
 from .direct import problem_seconds
-from .lowered import Problem, lower
+from .lowered import Problem, lower, phase_count
 from .winograd_cost import forward_seconds, weight_seconds
 from .winograd_form import Form, form_of
 
@@ -75,11 +75,3 @@ class Winograd(Algorithm):
             for problem, form in self.forms(spec)
         )
         return streamed(seconds, spec, machine, threads) + machine.call
-
-
-def phase_count(spec: Spec) -> int:
-    """Problems that an input gradient falls into."""
-    if spec.direction != "grad_input":
-        return 1
-    axes = zip(spec.kernel, spec.stride, spec.dilation, strict=True)
-    return math.prod(min(k, s // math.gcd(s, d)) for k, s, d in axes)

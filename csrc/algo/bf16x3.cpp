@@ -79,12 +79,13 @@ struct Run {
     job.steps = layout.steps;
     const auto rows = [&](int64_t b, int64_t r, int64_t from, int64_t to) {
       const uint16_t* image = staged + 2 * b * plane;
-      job.a[0] = image + r * job.row;
-      // The second tile ends where the rows do, and may repeat some of the first.
-      const int64_t second = std::min(r + bf16_rows, s.rows - bf16_rows);
+      // The last tile ends where the rows do, if there are enough of them, and repeats some.
+      const int64_t latest = std::max<int64_t>(0, s.rows - bf16_rows);
+      const int64_t first = std::min(r, latest), second = std::min(r + bf16_rows, latest);
       const bool two = r + bf16_rows < s.rows;
+      job.a[0] = image + first * job.row;
       job.a[1] = two ? image + second * job.row : nullptr;
-      for (int64_t j = from; j < to; ++j) multiply(g, block, b, s, r, two ? second : r, j, job);
+      for (int64_t j = from; j < to; ++j) multiply(g, block, b, s, r, first, two ? second : first, j, job);
     };
     if (layout.columns_outside) {
       for (int64_t j = first; j < last; ++j)
@@ -104,8 +105,8 @@ struct Run {
              int64_t plane) const {
     const Axis &az = p.axis[0], &ay = p.axis[1], &ax = p.axis[2];
     const int64_t pitch = layout.pitch, sample = block.start[0] + b;
-    const float* image = static_cast<const float*>(operands.image.data) + p.image.offset + g * p.image.group +
-                         sample * p.image.batch;
+    const float* image =
+        static_cast<const float*>(operands.image.data) + p.image.offset + g * p.image.group + sample * p.image.batch;
     const int64_t x = block.start[3] * ax.stride - ax.pad, height = (block.extent[2] - 1) * ay.stride + 1;
     const bool dense = p.image.channel == 1 && p.channels == pitch && p.image.axis[2] == pitch;
     uint16_t* const low = high + plane;
@@ -133,8 +134,12 @@ struct Run {
             clear(at + hi * pitch, at + s.line * pitch);
           } else {
             stage_channels_last(kernels, p, image,
-                                {0, 1, 0, p.channels, {block.start[1] * az.stride + tz * az.dilation - az.pad,
-                                                       block.start[2] * ay.stride + below - ay.pad, x},
+                                {0,
+                                 1,
+                                 0,
+                                 p.channels,
+                                 {block.start[1] * az.stride + tz * az.dilation - az.pad,
+                                  block.start[2] * ay.stride + below - ay.pad, x},
                                  {1, 1, s.width}},
                                 pitch, line);
             kernels.bf16x3.split(line, s.width * pitch, high + at, low + at);
@@ -167,9 +172,10 @@ struct Run {
       }
   }
 
-  // Rows r and second of 16 each, which may overlap, with panel j, and those of them that are outputs into the result.
-  void multiply(int64_t g, const Block& block, int64_t b, const Bf16Stage& s, int64_t r, int64_t second, int64_t j,
-                Bf16Job& job) const {
+  // Tiles of the rows from `first` and from `second` on, with panel j; those from r on that are outputs into the
+  // result.
+  void multiply(int64_t g, const Block& block, int64_t b, const Bf16Stage& s, int64_t r, int64_t first, int64_t second,
+                int64_t j, Bf16Job& job) const {
     alignas(64) float c[2 * bf16_rows * bf16_panel];
     alignas(64) float bias[bf16_panel];
     const int columns = layout.columns(p, j);
@@ -195,7 +201,7 @@ struct Run {
       next = std::min({end, (y + 1) * line, i < r + bf16_rows ? r + bf16_rows : end});
       const int64_t count = std::min(next - i, block.extent[3] - x);
       if (count <= 0) continue;
-      const float* from = c + (i < r + bf16_rows ? i - r : i - second + bf16_rows) * bf16_panel;
+      const float* from = c + (i < r + bf16_rows ? i - first : i - second + bf16_rows) * bf16_panel;
       at.start[2] = block.start[2] + y;
       at.start[3] = block.start[3] + x;
       finite &= kernels.bf16x3.finite(from, bf16_panel, count, used);
@@ -289,7 +295,8 @@ class Bf16x3 final : public Algorithm {
     parallel_for(p.groups * layout.panels, threads, [&](int64_t task, int) {
       const int64_t g = task / layout.panels, j = task % layout.panels;
       const float* kernel = static_cast<const float*>(o.kernel.data) + p.kernel.offset + g * p.kernel.group;
-      if (!pack_columns(kernels_, p, layout, kernel, j, to + g * layout.kernel_elements() + j * layout.panel_elements()))
+      if (!pack_columns(kernels_, p, layout, kernel, j,
+                        to + g * layout.kernel_elements() + j * layout.panel_elements()))
         failed.store(true, std::memory_order_relaxed);
     });
     return !failed.load();

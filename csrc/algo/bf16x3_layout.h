@@ -1,5 +1,5 @@
-// How a lowered problem becomes products of bfloat16 tiles. A block's part of the image is staged once, as two planes of
-// bfloat16 with channels innermost; along x and y every stride-th line of it lies together, and a line is as long as
+// How a lowered problem becomes products of bfloat16 tiles. A block's part of the image is staged once, as two planes
+// of bfloat16 with channels innermost; along x and y every stride-th line of it lies together, and a line is as long as
 // makes  row r = (q_y, q_x) = q_y * line + q_x  a constant number of elements from row r - 1. So 16 rows, one after the
 // other, are a tile, also where they run from one line of outputs into the next: the few rows in between are computed
 // in vain. Zeros to the right of a line are those to the left of the next one.
@@ -48,7 +48,8 @@ struct Bf16Layout {
 
   Bf16Layout(const Problem& p, int most_threads) {
     const int64_t taps_x = p.axis[2].taps, outer = p.axis[0].taps * p.axis[1].taps;
-    const int64_t apart = taps_x * ceil_div(p.channels, bf16_depth), together = ceil_div(taps_x * p.channels, bf16_depth);
+    const int64_t apart = taps_x * ceil_div(p.channels, bf16_depth),
+                  together = ceil_div(taps_x * p.channels, bf16_depth);
     along_x = p.axis[2].dilation == 1 && together < apart;
     run = along_x ? taps_x * p.channels : p.channels;
     run_steps = ceil_div(run, bf16_depth);

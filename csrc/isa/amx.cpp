@@ -21,11 +21,7 @@ struct alignas(64) TileConfiguration {
 
 // All tiles are whole.
 void begin() {
-  static const TileConfiguration whole = {1,
-                                          0,
-                                          {},
-                                          {64, 64, 64, 64, 64, 64, 64, 64},
-                                          {16, 16, 16, 16, 16, 16, 16, 16}};
+  static const TileConfiguration whole = {1, 0, {}, {64, 64, 64, 64, 64, 64, 64, 64}, {16, 16, 16, 16, 16, 16, 16, 16}};
   _tile_loadconfig(&whole);
 }
 void end() { _tile_release(); }
@@ -36,7 +32,8 @@ __m512i bf16_pair(__m512 low, __m512 high) {
   __builtin_memcpy(&bits, &pair, sizeof bits);
   return bits;
 }
-// The first or the second half of 32 bfloat16 as float32. Zero-masked throughout: GCC 12 warns of its own headers' rest.
+// The first or the second half of 32 bfloat16 as float32. Zero-masked throughout: GCC 12 warns of its own headers'
+// rest.
 template <int Half>
 __m512 widened(__m512i x) {
   const __m512i wide = _mm512_maskz_cvtepu16_epi32(0xffff, _mm512_maskz_extracti64x4_epi64(0xff, x, Half));

@@ -14,8 +14,8 @@ inline constexpr int bf16_panel = 2 * bf16_columns;          // columns of a who
 // C[m][j] = bias[j] + sum over steps s and their terms k of A[m][s, k] B[s, k][j], for 2 x 16 rows that begin at a[0]
 // and a[1] and one or two tiles of columns. With A = A' + A'' and B = B' + B'', all bfloat16, A'' B'' is left out.
 struct Bf16Job {
-  const uint16_t* a[2];  // A' of the first row of each tile; a[1] null: one tile of rows
-  ptrdiff_t row, low;    // elements from a row to the next one, and from A' to A''
+  const uint16_t* a[2];   // A' of the first row of each tile; a[1] null: one tile of rows
+  ptrdiff_t row, low;     // elements from a row to the next one, and from A' to A''
   const ptrdiff_t* step;  // where the terms of each step begin, elements from the row
   int64_t steps;
   const uint16_t* b;  // [step][B', B''][tile of columns][pair of terms][column][2]
