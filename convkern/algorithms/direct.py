@@ -16,6 +16,7 @@ from .tiles import Product, Shape, product, shapes
 
 # How csrc/algo/direct_blocking.cpp counts when it chooses: cycles an element, a tile, a vector with lanes to spare.
 GATHERED, SPLIT, TRANSPOSED, BEGUN, PARTIAL = 4.0, 0.7, 0.3, 40.0, 5.0
+STEPS = (2.5, 4.0)  # loads a cycle, cycles of latency: as csrc/core/gemm.h prices a step
 
 # Prices in units of machine.shuffle_cycles: an element gathered from channels-last pixels, taken from lines of stride 2
 # and of more, copied with a padded line, stored by itself, through transposes, from a vector that it does not fill.
@@ -103,7 +104,9 @@ def ways(problem: Problem, spec: Spec, machine: Machine) -> tuple[Way, Way | Non
         store = 0.0 if lies_along_channels(spec) else TRANSPOSED * results
         if lies_along_channels(spec) and problem.outputs % lanes:
             store = PARTIAL * problem.images * problem.pixels
-        return Way(False, whole, whole.steps + BEGUN * whole.tiles + whole.stores + store)
+        counted = product(machine, shape, lanes, problem.outputs, rows, problem.depth, prices=STEPS)
+        steps = counted.steps * problem.images * problem.pixels / max(1, rows)
+        return Way(False, whole, steps + BEGUN * whole.tiles + whole.stores + store)
 
     def pixels_in_lanes(shape: Shape) -> Way:
         one = product(machine, shape, lanes, x.out, problem.outputs, problem.depth, split_loads=True)
@@ -115,7 +118,9 @@ def ways(problem: Problem, spec: Spec, machine: Machine) -> tuple[Way, Way | Non
         if not result_lies_along_x(problem, spec):
             store = turned(problem.outputs, problem.groups, lanes) if spec.channels_last else TRANSPOSED
         store *= results
-        return Way(True, whole, whole.steps + BEGUN * whole.tiles + whole.stores + move * problem.read + store)
+        counted = product(machine, shape, lanes, x.out, problem.outputs, problem.depth, split_loads=True, prices=STEPS)
+        steps = counted.steps * problem.images * problem.pixels / max(1, x.out)
+        return Way(True, whole, steps + BEGUN * whole.tiles + whole.stores + move * problem.read + store)
 
     best = min((outputs_in_lanes(shape) for shape in shapes(machine)[::-1]), key=lambda way: way.counted)
     if spec.direction == "grad_weight":

@@ -29,9 +29,11 @@ def shapes(machine: Machine) -> tuple[Shape, ...]:
     return SHAPES.get(machine.isa, WITHOUT_32_REGISTERS)
 
 
-def step_cycles(rows: float, vectors: int, vector_loads: float) -> float:
-    """Cycles of one step of a tile: multiply-adds at two a cycle, loads at three, or the latency of few chains."""
-    return max(rows * vectors / 2, (2 * rows + vector_loads + 1) / LOADS, LATENCY)
+def step_cycles(
+    rows: float, vectors: int, vector_loads: float, loads: float = LOADS, latency: float = LATENCY
+) -> float:
+    """Cycles of one step of a tile: multiply-adds at two a cycle, loads, or the latency of few chains."""
+    return max(rows * vectors / 2, (2 * rows + vector_loads + 1) / loads, latency)
 
 
 def panels(machine: Machine, shape: Shape, lanes: int, positions: int) -> list[tuple[Shape, int]]:
@@ -62,13 +64,22 @@ class Product:
 
 
 def product(
-    machine: Machine, shape: Shape, lanes: int, positions: int, rows: float, depth: float, *, split_loads: bool = False
+    machine: Machine,
+    shape: Shape,
+    lanes: int,
+    positions: int,
+    rows: float,
+    depth: float,
+    *,
+    split_loads: bool = False,
+    prices: tuple[float, float] = (LOADS, LATENCY),
 ) -> Product:
     """Counts of ``rows`` rows against the panels of ``positions``; split loads cross cache lines."""
     steps = tiles = stores = 0.0
     for (height, vectors), count in panels(machine, shape, lanes, positions):
         cut = max(1, math.ceil(rows / height))
-        steps += count * cut * depth * step_cycles(rows / cut, vectors, vectors * (1.5 if split_loads else 1.0))
+        vector_loads = vectors * (1.5 if split_loads else 1.0)
+        steps += count * cut * depth * step_cycles(rows / cut, vectors, vector_loads, *prices)
         tiles += count * cut
         stores += count * rows * vectors
     return Product(steps, tiles, stores)
