@@ -85,6 +85,10 @@ struct Run {
       const bool two = r + bf16_rows < s.rows;
       job.a[0] = image + first * job.row;
       job.a[1] = two ? image + second * job.row : nullptr;
+      job.begin[0] = static_cast<int>(r - first);
+      job.end[0] = static_cast<int>(std::min<int64_t>(bf16_rows, s.rows - first));
+      job.begin[1] = static_cast<int>(r + bf16_rows - second);
+      job.end[1] = bf16_rows;
       for (int64_t j = from; j < to; ++j) multiply(g, block, b, s, r, first, two ? second : first, j, job);
     };
     if (layout.columns_outside) {
@@ -182,6 +186,7 @@ struct Run {
     const int64_t start = j * bf16_panel, used = std::min<int64_t>(columns * bf16_columns, p.outputs - start);
     job.b = packed + g * layout.kernel_elements() + j * layout.panel_elements();
     job.columns = columns;
+    job.used = static_cast<int>(used);
     job.bias = nullptr;
     if (p.bias_per_output && operands.bias) {
       const float* given = static_cast<const float*>(operands.bias) + g * p.outputs + start;

@@ -60,11 +60,12 @@ inline void pack(const float* panel, int64_t rows, int64_t width, uint16_t* b) {
 }
 
 // acc[j] += a[k] b[k][j] for the terms of a step.
-CK_INLINE void add_products(const uint16_t* a, const uint16_t* b, Vector<float> (&acc)[bf16_columns / lanes<float>]) {
+template <int Vectors>
+CK_INLINE void add_products(const uint16_t* a, const uint16_t* b, Vector<float> (&acc)[Vectors]) {
   for (int pair = 0; pair < bf16_depth / 2; ++pair) {
     const float even = number(uint32_t{a[2 * pair]} << 16), odd = number(uint32_t{a[2 * pair + 1]} << 16);
     CK_UNROLL
-    for (int v = 0; v < bf16_columns / lanes<float>; ++v) {
+    for (int v = 0; v < Vectors; ++v) {
       typename VectorOf<float>::index u;
       __builtin_memcpy(&u, b + 2 * (pair * bf16_columns + v * lanes<float>), sizeof u);
       acc[v] += splat<float>(even) * reinterpret_cast<Vector<float>>(u << 16);
@@ -73,24 +74,33 @@ CK_INLINE void add_products(const uint16_t* a, const uint16_t* b, Vector<float> 
   }
 }
 
+// `Vectors` vectors of one row, from column j of the panel on.
+template <int Vectors>
+inline void multiply_row(const Bf16Job& job, const uint16_t* row, int j, float* c) {
+  Vector<float> acc[Vectors];
+  CK_UNROLL
+  for (int v = 0; v < Vectors; ++v) acc[v] = job.bias ? load<float>(job.bias + j + v * lanes<float>) : Vector<float>{};
+  const uint16_t* b = job.b + j / bf16_columns * bf16_tile + 2 * (j % bf16_columns);
+  for (int64_t s = 0; s < job.steps; ++s, b += 2 * job.columns * bf16_tile) {
+    const uint16_t* a = row + job.step[s];
+    add_products<Vectors>(a, b + job.columns * bf16_tile, acc);
+    add_products<Vectors>(a, b, acc);
+    add_products<Vectors>(a + job.low, b, acc);
+  }
+  CK_UNROLL
+  for (int v = 0; v < Vectors; ++v) store<float>(c + j + v * lanes<float>, acc[v]);
+}
+
 inline void multiply(const Bf16Job& job) {
-  constexpr int vectors = bf16_columns / lanes<float>;
+  constexpr int whole = bf16_columns / lanes<float>;
   for (int half = 0; half < 2 && job.a[half]; ++half)
-    for (int m = 0; m < bf16_rows; ++m)
-      for (int t = 0; t < job.columns; ++t) {
-        Vector<float> acc[vectors];
-        for (int v = 0; v < vectors; ++v)
-          acc[v] = job.bias ? load<float>(job.bias + t * bf16_columns + v * lanes<float>) : Vector<float>{};
-        const uint16_t* row = job.a[half] + m * job.row;
-        for (int64_t s = 0; s < job.steps; ++s) {
-          const uint16_t *a = row + job.step[s], *b = job.b + (2 * s * job.columns + t) * bf16_tile;
-          add_products(a, b + job.columns * bf16_tile, acc);
-          add_products(a, b, acc);
-          add_products(a + job.low, b, acc);
-        }
-        for (int v = 0; v < vectors; ++v)
-          store<float>(job.c + (half * bf16_rows + m) * job.ldc + t * bf16_columns + v * lanes<float>, acc[v]);
-      }
+    for (int m = job.begin[half]; m < job.end[half]; ++m) {
+      const uint16_t* row = job.a[half] + m * job.row;
+      float* c = job.c + (half * bf16_rows + m) * job.ldc;
+      int j = 0;
+      for (; j + bf16_columns <= job.used; j += bf16_columns) multiply_row<whole>(job, row, j, c);
+      for (; j < job.used; j += lanes<float>) multiply_row<1>(job, row, j, c);
+    }
 }
 
 inline bool finite(const float* c, ptrdiff_t ldc, int64_t rows, int64_t columns) {

@@ -18,10 +18,11 @@ struct Bf16Job {
   ptrdiff_t row, low;     // elements from a row to the next one, and from A' to A''
   const ptrdiff_t* step;  // where the terms of each step begin, elements from the row
   int64_t steps;
-  const uint16_t* b;  // [step][B', B''][tile of columns][pair of terms][column][2]
-  int columns;        // tiles of columns: 1 or 2
-  const float* bias;  // for each column, or null
-  float* c;           // [tile of rows][16] rows, `ldc` elements apart
+  const uint16_t* b;           // [step][B', B''][tile of columns][pair of terms][column][2]
+  int columns;                 // tiles of columns: 1 or 2
+  const float* bias;           // for each column, or null
+  int begin[2], end[2], used;  // rows of each tile and columns that are wanted; others may be left as they are
+  float* c;                    // [tile of rows][16] rows, `ldc` elements apart
   ptrdiff_t ldc;
 };
 
