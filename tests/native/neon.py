@@ -22,7 +22,7 @@ sys.path[:0] = [str(Path(__file__).resolve().parent)]
 import grid  # noqa: E402  (grid.py beside this file)
 
 TARGET = "aarch64"
-LIMIT = 90
+LIMIT = 300
 STEPPING = 5  # the taps' two offsets, an address, the comparison, the jump
 MULTIPLY_ADD = ("fmla", "vfma")
 
