@@ -62,7 +62,6 @@ def test_each_output_is_within_its_windows_own_bound(isa, kind):
     assert off.max() < 3 * 2.0**-18 + LAYER.terms * 2.0**-24
     if kind == "even":
         assert np.abs(got - right).max() < BF16X3.error(LAYER) * np.abs(right).max()
-        assert off.max() > 2.0**-24 / 64  # these are no float32 products
 
 
 @isas
@@ -98,7 +97,7 @@ def test_steps_that_are_not_full(channels, kernel):
     line = f"2,{channels},6x7->33 {kernel}"
     image, weight, right = data(line, "forward")
     for spec in both_layouts(line):
-        for got in results(spec, "bf16x3", None or _core.get_isa(), image, weight):
+        for got in results(spec, "bf16x3", _core.get_isa(), image, weight):
             assert_right(got, right, "bf16x3", spec)
 
 

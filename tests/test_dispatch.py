@@ -48,7 +48,7 @@ GOLDEN = {
     "large layer": ("1,64,56x56->64 15x15 p7", "fft fft", "fft fft"),
     "large weight gradient": ("grad_weight 1,16,128x128->16 15x15 p7", "fft fft", "fft fft"),
 }
-# The same with amx, where it differs from avx512.
+# The same with amx: layers that go to its unit, and those that must not.
 GOLDEN_AMX = {
     "resnet 3x3 of 56": "winograd4 winograd4",
     "resnet 3x3 of 7": "winograd2 bf16x3",

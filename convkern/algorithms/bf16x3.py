@@ -20,6 +20,7 @@ ROUNDOFF = 2.0**-17  # of splitting both factors and leaving a product out, 3 * 
 # Prices in cycles: a tile of sums begun and stored; its chains where it is alone; a row of a tile that is stored across
 # lines; a number that is gathered from planes before it is split; a weight packed; a block begun.
 TILE, ALONE, TURNED, GATHERED, PACKED, BLOCK = 400.0, 0.9, 8.0, 0.7, 1.0, 600.0
+STREAMED = 0.5  # of the time that weights take to come from L3
 
 
 class Bf16x3(Algorithm):
@@ -121,5 +122,6 @@ def cycles(problem: Problem, spec: Spec, machine: Machine, threads: int) -> floa
     total = high * wide * (steps * machine.bf16_cycles * alone + store)
     gathered = 0.0 if spec.channels_last and (line == x.out or problem.channels >= ROWS) else GATHERED
     total += staged * (machine.split_cycles + gathered) + parts * BLOCK * problem.batch
-    streams = problem.images * z.out * blocks * kernel if large else 0.0
-    return total + streams / machine.l3_rate * machine.clock() * (0.5 if large else 0.0)
+    if large:  # each block streams the weights from L3, half of it behind the products
+        total += STREAMED * problem.images * z.out * blocks * kernel / machine.l3_rate * machine.clock()
+    return total

@@ -12,11 +12,11 @@ from ..machine import Machine
 
 # (rows, vectors) of the tiles, from narrow to wide, as in csrc/isa.
 SHAPES = {
-    "amx": ((14, 1), (14, 2), (9, 3), (6, 4)),
     "avx512": ((14, 1), (14, 2), (9, 3), (6, 4)),
     "neon": ((14, 1), (12, 2), (8, 3), (6, 4)),
     "odd": ((3, 1), (5, 2), (2, 3)),
 }
+SHAPES["amx"] = SHAPES["avx512"]  # whose tables it shares
 WITHOUT_32_REGISTERS = ((12, 1), (6, 2), (4, 3))
 
 STORE = 0.87  # cycles a vector
