@@ -51,11 +51,11 @@ GOLDEN = {
 # The same with amx: layers that go to its unit, and those that must not.
 GOLDEN_AMX = {
     "resnet 3x3 of 56": "winograd4 winograd4",
-    "resnet 3x3 of 7": "winograd2 bf16x3",
+    "resnet 3x3 of 7": "bf16x3 bf16x3",
     "3x3 strided": "bf16x3 bf16x3",
     "bottleneck 1x1": "bf16x3 bf16x3",
     "downsampling 1x1": "bf16x3 bf16x3",
-    "grouped": "winograd2 bf16x3",
+    "grouped": "bf16x3 bf16x3",
     "dilated": "bf16x3 bf16x3",
     "3x3 of an image": "winograd4 winograd4",
     "3x3 weight gradient": "winograd4 winograd4",
