@@ -113,6 +113,8 @@ LARGER = (
 # Sums and outputs of more than one cache block, and weights that outweigh the image.
 BLOCKED = (
     "1,2048,3x4->20 1x1",
+    "1,512,9x8->24 1x1 s2",
+    "1,1024,5x6->20 3x3 p1",
     "1,512,5x5->24 3x3 p1",
     "1,1,3000->3 2400",
     "2,16,4x5->1500 1x1",

@@ -30,6 +30,7 @@ LINE, FAR_LINE, PIXEL, STORED_PIXEL, CALL = 28.2, 60.4, 2.3, 2.9, 75.7
 # The weight gradient, in units of a step, then in cycles: a vector of sums for a chunk, an element of the gradient
 # packed, a step listed, an element of the image staged, a group begun.
 WEIGHT_STEP, WEIGHT_TILE, WEIGHT_PACK, WEIGHT_LIST, WEIGHT_STAGE, WEIGHT_TASK = 1.0, 3.0, 0.57, 3.0, 0.57, 1646.0
+L1_WAY = 4096  # bytes of a way of L1
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,7 +183,8 @@ def problem_cycles(problem: Problem, way: Way, spec: Spec, machine: Machine) -> 
     cycles += blocks * (machine.task_cycles + CALL * -(-problem.outputs // (2 * lanes)))
     cycles += problem.images * problem.pixels * machine.row_cycles
     if last:
-        cycles += problem.read / max(1, problem.channels) * PIXEL if padded else 0.0
+        copied = padded or collides(problem, spec)
+        cycles += problem.read / max(1, problem.channels) * PIXEL if copied else 0.0
         if problem.outputs % lanes:
             cycles += problem.images * problem.pixels * STORED_PIXEL
             cycles += results * SCALAR * element if problem.outputs < lanes else 0.0
@@ -190,6 +192,12 @@ def problem_cycles(problem: Problem, way: Way, spec: Spec, machine: Machine) -> 
         cycles += lines * LINE + problem.read * 0.2 * element
         cycles += results * TRANSPOSE * element if problem.step == 1 else 0.0
     return cycles
+
+
+def collides(problem: Problem, spec: Spec) -> bool:
+    """Whether pixels read in place would all lie in one set of L1."""
+    pitch = problem.groups * problem.channels * problem.axes[2].stride * DTYPES[spec.dtype]
+    return problem.channels > 1 and pitch % L1_WAY == 0 and problem.pixels > 8
 
 
 def weight_cycles(spec: Spec, machine: Machine) -> float:

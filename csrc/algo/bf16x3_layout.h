@@ -16,18 +16,6 @@
 
 namespace convkern {
 
-// An axis whose windows are single pixels reads every stride-th one: it may as well be an image of those alone.
-inline Problem without_gaps(Problem p) {
-  for (int a = 0; a < CK_MAX_SPATIAL; ++a) {
-    Axis& x = p.axis[a];
-    if (x.taps != 1 || x.stride == 1 || x.pad != 0 || x.out == 0 || (x.out - 1) * x.stride >= x.in) continue;
-    x.in = x.out;
-    p.image.axis[a] *= x.stride;
-    x.stride = 1;
-  }
-  return p;
-}
-
 // The staged part of an image that serves a block of one sample and one z.
 struct Bf16Stage {
   int64_t line;    // pixels from a line to the next one, a multiple of the stride along x

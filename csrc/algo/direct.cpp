@@ -57,6 +57,7 @@ struct Run {
 
   // The rows and taps of a block and chunk; null rows where memory is out.
   bool view(int64_t g, const Block& block, const Chunk& chunk, ImageView<T>* out) const;
+  bool staged_view(const Problem& q, int64_t g, const Block& block, const Chunk& chunk, ImageView<T>* out) const;
   bool outputs_on_lanes(int64_t g, const Block& block, const Block& region, int64_t panel_begin,
                         int64_t panel_end) const;
   bool pixels_on_lanes(int64_t g, const Block& block, const Block& region) const;
@@ -70,25 +71,31 @@ struct Run {
 
 template <class T>
 bool Run<T>::view(int64_t g, const Block& block, const Chunk& chunk, ImageView<T>* out) const {
-  const Box box = touched(p, block, chunk);
   const bool on_pixels = orientation.pixels_on_lanes;
+  const Box box = touched(p, block, chunk);
   // Whole vectors are read past a line's last pixel, so lines in place must end where a vector does.
   const bool whole_lanes =
       !on_pixels || (block.extent[3] % kernels.lanes == 0 && p.image.axis[2] == 1 && p.axis[2].stride == 1);
-  if (chunk.steps() == 0 || (whole_lanes && inside(p, box))) {
-    *out = ImageView<T>(p, image(g), box);
-    return true;
-  }
-  const int64_t split = on_pixels ? p.axis[2].stride : 1;
-  const StagedLayout layout = staged_layout(on_pixels ? StagedLayout::x : inner_dimension(p), box, split,
+  if (chunk.steps() > 0 && !(whole_lanes && inside(p, box))) return staged_view(p, g, block, chunk, out);
+  if (blocking.collides && block.rows() > l1_ways) return staged_view(without_gaps(p), g, block, chunk, out);
+  *out = ImageView<T>(p, image(g), box);
+  return true;
+}
+
+template <class T>
+bool Run<T>::staged_view(const Problem& q, int64_t g, const Block& block, const Chunk& chunk, ImageView<T>* out) const {
+  const bool on_pixels = orientation.pixels_on_lanes;
+  const Box box = touched(q, block, chunk);
+  const int64_t split = on_pixels ? q.axis[2].stride : 1;
+  const StagedLayout layout = staged_layout(on_pixels ? StagedLayout::x : inner_dimension(q), box, split,
                                             blocking.panels.main->vectors * kernels.lanes, sizeof(T));
   T* staged = scratch_of<T>(stage_slot, layout.elements);
   if (!staged) return false;
-  if (on_pixels && split == 1 && p.image.channel == 1 && p.image.axis[2] > 1)
-    stage_lines(kernels, p, image(g), box, layout, staged);
+  if (on_pixels && split == 1 && q.image.channel == 1 && q.image.axis[2] > 1)
+    stage_lines(kernels, q, image(g), box, layout, staged);
   else
-    stage(p, image(g), box, layout, staged);
-  *out = ImageView<T>(p, staged, layout);
+    stage(q, image(g), box, layout, staged);
+  *out = ImageView<T>(q, staged, layout);
   return true;
 }
 

@@ -23,12 +23,17 @@ struct Orientation {
 template <class T>
 Orientation choose_orientation(const Kernels<T>& kernels, const Problem& p, bool allow_pixels);
 
+inline constexpr int64_t l1_ways = 8;  // at least
+
 template <class T>
 struct Blocking {
   Chunking chunks;
   Regions blocks;
   Panels<T> panels;  // outputs_on_lanes: of the outputs of a group
-  int64_t splits;    // parts that the panels of a block are shared out in
+  // Read in place, pixels would all lie in one set of L1, so that a tile of more of them than it has ways fetched each
+  // from L2 for every step: blocks of that many are staged.
+  bool collides;
+  int64_t splits;  // parts that the panels of a block are shared out in
   int threads;
 
   // direct_store: the sums can stay in the result between chunks. packed: the kernel is packed already, in the

@@ -112,6 +112,13 @@ bool large_kernel(const Problem& p) {
   return p.depth() * p.outputs * int64_t{sizeof(T)} > cpu_info().l2 * 2 / 5;
 }
 
+template <class T>
+bool pixels_collide(const Problem& p) {
+  constexpr int64_t period = 4096;  // bytes of a way
+  return p.image.channel == 1 && p.channels > 1 &&
+         p.image.axis[2] * p.axis[2].stride * int64_t{sizeof(T)} % period == 0;
+}
+
 struct Apart {
   bool axis[CK_MAX_SPATIAL];
   Apart(const Problem& p, const Orientation& o, bool worth_it) { set_apart(p, o, worth_it, axis); }
@@ -123,6 +130,7 @@ Blocking<T>::Blocking(const Kernels<T>& kernels, const Problem& p, const Orienta
     : chunks(p, 1, orientation.channels_inner && (packed || !large_kernel<T>(p))),
       blocks(p, Apart(p, orientation, packed || !large_kernel<T>(p)).axis),
       panels(kernels, kernels.tile[orientation.shape], p.outputs),
+      collides(!orientation.pixels_on_lanes && pixels_collide<T>(p)),
       splits(1),
       threads(1) {
   const int64_t l2 = cpu_info().l2, element = sizeof(T);
@@ -148,7 +156,7 @@ Blocking<T>::Blocking(const Kernels<T>& kernels, const Problem& p, const Orienta
   if (threads > 1) {
     const int64_t wanted = threads * (orientation.cycles > threads * 8 * serial_cycles ? 4 : 1);
     // Each part of the panels stages the block anew, so no more parts than threads where there is staging to do.
-    const bool in_place = chunks.channels_inner || (p.taps() == 1 && p.result.output == 1);
+    const bool in_place = !collides && (chunks.channels_inner || (p.taps() == 1 && p.result.output == 1));
     const int64_t parts = in_place ? wanted : threads;
     const auto total = [&] { return p.groups * interior.count() * splits; };
     if (total() < parts && large_kernel<T>(p)) splits = std::min(panel_count, ceil_div(parts, total()));
