@@ -1,5 +1,5 @@
 # make run     the demo: filters and CNN layers over a photograph, checked against SciPy and timed beside it
-# make test    all tests
+# make test    all tests, on several cores; with ARGS="-n 0 -x --pdb" on one
 # make build | native-test [SANITIZE=thread] | neon | lint | format | docs | bench [ARGS=...] | clean
 #
 # Needs a C++17 compiler, make, and Python 3.11 or later with venv. Everything else goes into .venv, once: a stamp file
@@ -20,7 +20,7 @@ run: $(VENV)/has-demo build
 	$(BIN)/python -m convkern demo $(ARGS)
 
 test: $(VENV)/has-test build
-	$(BIN)/pytest $(ARGS)
+	$(BIN)/pytest -n auto --maxprocesses 4 $(ARGS)
 
 bench: $(VENV)/has-bench build
 	$(BIN)/python -m bench $(ARGS)

@@ -15,6 +15,14 @@ settings.register_profile("explore", max_examples=2000, **COMMON)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci"))
 
 
+def pytest_terminal_summary(terminalreporter):
+    """Print what tests recorded to be printed: they may have run in other processes."""
+    for report in terminalreporter.getreports("passed") + terminalreporter.getreports("failed"):
+        for name, text in report.user_properties:
+            if name == "printed":
+                terminalreporter.write_line(text)
+
+
 @pytest.fixture(autouse=True)
 def settings_restored():
     """Threads and ISA are process-wide: a test that fails half-way must not change the next one."""

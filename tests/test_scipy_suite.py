@@ -1,7 +1,7 @@
 """SciPy's own tests, which its wheel ships, pass with convkern's functions in the place of SciPy's.
 
 Each test module runs in a process of its own, patched before it is collected; tests/scipy_suite says which tests, what
-is skipped and why. The processes run side by side. Their counts are printed.
+is skipped and why. Their counts are printed at the end of the run.
 """
 
 import json
@@ -20,53 +20,31 @@ from skips import SKIPS  # noqa: E402
 from suite import SUITES  # noqa: E402
 
 
-@pytest.fixture(scope="module")
-def runs(request, tmp_path_factory):
-    """(process, folder) by module of those suites that are wanted here, all started at once."""
-    wanted = {
-        item.callspec.params["suite"] for item in request.session.items if getattr(item, "originalname", "") == TEST
-    }
-    started = {}
-    for suite in sorted(wanted, key=lambda suite: -suite.at_least):  # the longest first
-        if find_spec(suite.module) is not None:
-            folder = tmp_path_factory.mktemp(suite.module.rpartition(".")[2])
-            started[suite.module] = start(suite, folder), folder
-    yield started
-    for process, _ in started.values():
-        process.kill()
-        process.wait()
-
-
-def start(suite, folder):
-    """Run SciPy's tests in a process; it writes result.json and output.txt."""
-    path = os.pathsep.join(filter(None, [str(FOLDER), str(FOLDER.parent.parent), os.environ.get("PYTHONPATH")]))
-    environment = {**os.environ, "PYTHONPATH": path, "CONVKERN_SUITE": suite.module,
-                   "CONVKERN_SUITE_RESULT": str(folder / "result.json")}  # fmt: skip
-    command = [sys.executable, "-m", "pytest", "-q", "--no-header", "-p", "plugin", "-c", str(FOLDER / "pytest.ini"),
-               "--rootdir", str(folder), "--pyargs", suite.module]  # fmt: skip
-    with (folder / "output.txt").open("w") as output:
-        return subprocess.Popen(command, env=environment, cwd=folder, stdout=output, stderr=subprocess.STDOUT)
-
-
 @pytest.mark.slow
 @pytest.mark.parametrize("suite", SUITES, ids=lambda suite: suite.module)
-def test_scipys_own_tests_pass(suite, runs, capsys):
-    if suite.module not in runs:
+def test_scipys_own_tests_pass(suite, tmp_path, record_property):
+    if find_spec(suite.module) is None:
         pytest.skip(f"this SciPy comes without {suite.module}")
-    process, folder = runs[suite.module]
-    process.wait(timeout=400)
-    result, output = folder / "result.json", (folder / "output.txt").read_text()
-    assert result.exists(), output[-8000:]
-    found = json.loads(result.read_text())
-    with capsys.disabled():
-        print(f"\n{suite.module}: {summary(found)}")
+    found, output = run(suite, tmp_path)
+    record_property("printed", f"{suite.module}: {summary(found)}")
     assert not found["failed"], output[-8000:]
     assert found["outcomes"].get("passed", 0) >= suite.at_least
     idle = [name for name in suite.taken if not found["taken"].get(name)]
     assert not idle, f"never computed by convkern: {idle}; {found['handed_back']}"
 
 
-TEST = test_scipys_own_tests_pass.__name__
+def run(suite, folder):
+    """Run SciPy's tests in a process, and return what it counted and its output."""
+    path = os.pathsep.join(filter(None, [str(FOLDER), str(FOLDER.parent.parent), os.environ.get("PYTHONPATH")]))
+    result = folder / "result.json"
+    environment = {**os.environ, "PYTHONPATH": path, "CONVKERN_SUITE": suite.module,
+                   "CONVKERN_SUITE_RESULT": str(result)}  # fmt: skip
+    command = [sys.executable, "-m", "pytest", "-q", "--no-header", "-p", "plugin", "-c", str(FOLDER / "pytest.ini"),
+               "--rootdir", str(folder), "--pyargs", suite.module]  # fmt: skip
+    done = subprocess.run(command, env=environment, cwd=folder, capture_output=True, text=True, timeout=600)
+    output = done.stdout + done.stderr
+    assert result.exists(), output[-8000:]
+    return json.loads(result.read_text()), output
 
 
 def test_every_skip_has_a_reason_and_a_suite():
