@@ -63,7 +63,7 @@ def test_direct_turns_problems_as_it_counts(spec):
     """Model and compiled code lay the same operand on the vector side; their counts may round apart at a tie."""
     spec = spec.unbordered()
     problems = lower(spec)
-    if spec.empty or not problems:
+    if spec.empty or not problems or spec.direction == "grad_weight":  # a weight gradient is turned by other counts
         return
     machine = built_in(_core.get_isa())
     outputs, pixels = ways(problems[0], spec, machine)

@@ -215,7 +215,8 @@ def weight_cycles(spec: Spec, machine: Machine) -> float:
     best = min(products, key=lambda counts: counts.steps)
     cycles = times * best.steps * WEIGHT_STEP / machine.efficiency
     # Every tile loads and stores its sums once a chunk; the gradient is packed, steps are listed, dw is transposed.
-    cycles += times * best.stores * (1 + -(-pixels // 384)) * WEIGHT_TILE
+    chunk = max(32, machine.l2 // 4 // (2 * lanes * DTYPES[spec.dtype]))
+    cycles += times * best.stores * (1 + -(-pixels // chunk)) * WEIGHT_TILE
     cycles += pixels * vectors * lanes * (0.5 if spec.channels_last else 1.0) * WEIGHT_PACK
     cycles += WEIGHT_LIST * taps * pixels * reached if by_tap and taps > 1 else 0.0
     cycles += 0.0 if taps == 1 else 0.5 * taps * channels * outputs

@@ -1,7 +1,7 @@
 // The weight gradient by definition, as a sum of outer products over the pixels p of the output gradient:
 //   dw[o][c][t] = sum_p x[c][p*stride + t*dilation - pad] * dy[o][p]
 // Lanes are outputs, rows the image's channels and taps, steps k the pixels, chunk by chunk: a chunk's panel of the
-// gradient stays in L1 while all rows of the block go past it, and the block's sums stay in L2. Where few rows have few
+// gradient and the block's sums stay in L2 while all rows of the block go past. Where few rows have few
 // pixels to share, the pixels are cut into parts with sums of their own, added up in order at the end; parts come from
 // the problem alone, so that bits do not depend on threads. Of one tap, image and gradient may change places.
 #include "algo/direct_weight.h"

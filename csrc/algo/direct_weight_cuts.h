@@ -53,10 +53,10 @@ inline Problem interchange(const Problem& p) {
 inline constexpr int64_t fewest_steps = 192;  // of a part
 inline constexpr double copied_element = 0.25, turned_element = 0.5, listed_step = 3, stored_element = 0.5;  // cycles
 
-// Steps of a chunk: its panel fits L1.
+// Steps of a chunk: its panel takes a quarter of L2.
 template <class T>
 int64_t panel_depth(int64_t width) {
-  return std::max<int64_t>(32, std::max<int64_t>(cpu_info().l1, 16 << 10) / (width * int64_t{sizeof(T)}));
+  return std::max<int64_t>(32, std::max<int64_t>(cpu_info().l2 / 4, 32 << 10) / (width * int64_t{sizeof(T)}));
 }
 
 // How the product is turned and which tiles it takes.
@@ -145,7 +145,8 @@ struct Cuts {
     const bool lines = p.result.output == 1;  // sums may lie in the result itself
     const int64_t all = p.batch * p.pixels() * panels.padded() * element * p.groups;
     // Taps of a block: each has its own list of steps.
-    const int64_t most_taps = choice.by_tap ? std::max<int64_t>(1, l2 / 4 / (depth * int64_t{sizeof(Tap)})) : INT64_MAX;
+    const int64_t most_taps =
+        choice.by_tap ? std::max<int64_t>(1, l2 / 4 / (std::min(depth, p.depth()) * int64_t{sizeof(Tap)})) : INT64_MAX;
     if (choice.cycles > 4 * serial_cycles && p.pixels() <= most_taps)
       while (parts < 4 && 2 * parts * all <= l2 / 4 && p.depth() >= 2 * parts * fewest_steps) parts *= 2;
     depth = ceil_div(p.depth(), parts * ceil_div(p.depth(), parts * depth));
@@ -155,13 +156,16 @@ struct Cuts {
     const bool whole = lines && panels.padded() * 56 * element <= most_sums;
     const int64_t most = std::max<int64_t>(1, most_sums / ((whole ? panels.padded() : width) * element));
     for (int d : {0, 1, 2, 3}) blocks.cut(d, blocks.extent[d]);
+    // A tile's rows are channels of one tap, or channels with their taps.
+    const int64_t taps = choice.by_tap ? std::clamp<int64_t>(most / panels.main->rows, 1, most_taps) : most;
     int64_t rows = 1;
-    for (int d : {3, 2, 1, 0}) {
-      const int64_t limit = d > 0 ? std::min(most, most_taps) : most;
-      blocks.set(d, even_piece(blocks.extent[d], std::max<int64_t>(1, limit / rows)));
+    for (int d : {3, 2, 1}) {
+      blocks.set(d, even_piece(blocks.extent[d], std::max<int64_t>(1, taps / rows)));
       rows *= blocks.piece(d);
       if (blocks.parts[d] > 1) break;
     }
+    if (choice.by_tap || rows == p.pixels())
+      blocks.set(0, even_piece(blocks.extent[0], std::max<int64_t>(1, most / rows)));
     const auto staged = [&] {
       const Box box = touched(p, blocks.largest(), chunks[0]);
       return box.batch * box.channels * box.count[0] * box.count[1] * box.count[2] * element;
