@@ -1,4 +1,6 @@
 // Everything but the sums: result = clamp(bias + residual), for outputs that no tap reaches.
+#include <algorithm>
+
 #include "algo/algorithms.h"
 #include "runtime/pool.h"
 
@@ -16,23 +18,27 @@ void fill_with_bias(const ck_spec& spec, const ck_operands& o) {
     const int64_t y = line % extent[1], z = line / extent[1] % extent[0], n = line / (extent[1] * extent[0]);
     return static_cast<T*>(a.data) + n * a.stride[0] + z * a.stride[2] + y * a.stride[3];
   };
-  const bool channels_inner = o.result.stride[1] == 1;
+  const ptrdiff_t channel = o.result.stride[1], x_step = o.result.stride[4];
+  const auto limited = [&](T value) { return !spec.clamp ? value : value < lo ? lo : value > hi ? hi : value; };
   const int threads = lines * extent[2] * channels > 16384 ? num_threads() : 1;
   parallel_for(lines, threads, [&](int64_t line, int) {
-    T* to = line_of(o.result, line);
-    const T* extra = o.residual.data ? line_of(o.residual, line) : nullptr;
-    const auto put = [&](int64_t c, int64_t x) {
-      T value = bias ? bias[c] : T(0);
-      if (extra) value += extra[c * o.residual.stride[1] + x * o.residual.stride[4]];
-      if (spec.clamp) value = value < lo ? lo : value > hi ? hi : value;
-      to[c * o.result.stride[1] + x * o.result.stride[4]] = value;
-    };
-    if (channels_inner) {
+    T* const to = line_of(o.result, line);
+    if (o.residual.data) {
+      const T* extra = line_of(o.residual, line);
       for (int64_t x = 0; x < extent[2]; ++x)
-        for (int64_t c = 0; c < channels; ++c) put(c, x);
+        for (int64_t c = 0; c < channels; ++c)
+          to[c * channel + x * x_step] =
+              limited((bias ? bias[c] : T(0)) + extra[c * o.residual.stride[1] + x * o.residual.stride[4]]);
+    } else if (!bias && channel == 1 && x_step == channels) {
+      std::fill_n(to, extent[2] * channels, limited(T(0)));
+    } else if (channel == 1) {
+      for (int64_t c = 0; c < channels; ++c) to[c] = limited(bias ? bias[c] : T(0));
+      for (int64_t x = 1; x < extent[2]; ++x) std::copy_n(to, channels, to + x * x_step);
     } else {
-      for (int64_t c = 0; c < channels; ++c)
-        for (int64_t x = 0; x < extent[2]; ++x) put(c, x);
+      for (int64_t c = 0; c < channels; ++c) {
+        const T value = limited(bias ? bias[c] : T(0));
+        for (int64_t x = 0; x < extent[2]; ++x) to[c * channel + x * x_step] = value;
+      }
     }
   });
 }
