@@ -29,7 +29,7 @@ class DepthwiseWeight final : public Algorithm {
   ck_status run(const ck_operands& o) const override {
     const Problem p = lower(spec_, o, 0);
     if (p.groups * p.outputs * p.pixels() == 0) return CK_OK;
-    const Sizes s(kernels_, p, num_threads());
+    const Sizes s(kernels_, p, num_threads(), three_by_three(p));
     std::atomic<bool> failed{false};
     parallel_for(s.panels * s.parts, s.threads, [&](int64_t task, int) {
       const int64_t part = task % s.parts;
@@ -43,13 +43,13 @@ class DepthwiseWeight final : public Algorithm {
 
   int64_t workspace() const override {
     const Problem p = lower(spec_, canonical_operands(spec_), 0);
-    const Sizes s(kernels_, p, num_threads());
+    const Sizes s(kernels_, p, num_threads(), three_by_three(p));
     return std::min<int64_t>(s.threads, s.panels * s.parts) * s.elements * int64_t{sizeof(T)};
   }
   int64_t packed_bytes() const override { return 0; }
   void detail(char* text, size_t size) const override {
     const Problem p = lower(spec_, canonical_operands(spec_), 0);
-    const Sizes s(kernels_, p, num_threads());
+    const Sizes s(kernels_, p, num_threads(), three_by_three(p));
     snprintf(text, size, "%lld panels of %d channels x %lld parts of the taps", static_cast<long long>(s.panels),
              kernels_.lanes, static_cast<long long>(s.parts));
   }
@@ -59,7 +59,7 @@ class DepthwiseWeight final : public Algorithm {
   struct Sizes {
     int64_t panels, parts, piece, line, span, elements;  // piece: pixels of a line at a time
     int threads;
-    Sizes(const Kernels<T>& kernels, const Problem& p, int most_threads) : parts(1), threads(1) {
+    Sizes(const Kernels<T>& kernels, const Problem& p, int most_threads, bool together) : parts(1), threads(1) {
       const Axis &y = p.axis[1], &x = p.axis[2];
       panels = ceil_div(p.groups, kernels.lanes);
       span = (y.out - 1) * y.stride + 1;
@@ -71,7 +71,8 @@ class DepthwiseWeight final : public Algorithm {
       const double work = static_cast<double>(p.depth() * p.pixels()) * static_cast<double>(panels * p.outputs);
       if (work < 20000) return;
       threads = most_threads;
-      parts = std::min(y.out, ceil_div(2 * threads, panels));
+      // Lines of taps that are done together are worth more than an even share.
+      if (!together || panels < threads) parts = std::min(y.out, ceil_div(2 * threads, panels));
     }
   };
 
@@ -81,25 +82,41 @@ class DepthwiseWeight final : public Algorithm {
            (p.pad_mode == CK_PAD_ZEROS || p.axis[2].pad == 0);
   }
 
-  // Adds a line of the gradient times a line of the image: where the window crosses the border, pixel by pixel.
-  void add_line(const Axis& x, const T* grad, ptrdiff_t grad_step, const T* image, ptrdiff_t step, T* sums) const {
+  // Whether a kernel takes three lines of taps together.
+  bool three_by_three(const Problem& p) const {
+    return kernels_.depthwise_weight_3x3 && in_place(p) && p.axis[1].out == 3 && p.axis[2].out == 3 &&
+           p.axis[2].stride == 1 && p.axis[2].dilation == 1;
+  }
+
+  // Adds a line of the gradient times lines of the image, `lines` of them: where the window crosses the border, pixel
+  // by pixel. sums: [line][tap].
+  void add_lines(const Axis& x, const T* grad, ptrdiff_t grad_step, const T* const* image, int64_t lines,
+                 ptrdiff_t step, T* sums) const {
     const int64_t reach = x.in - 1 + x.pad - (x.out - 1) * x.stride;
     const int64_t lo = std::clamp<int64_t>(x.pad > 0 ? ceil_div(x.pad, x.dilation) : 0, 0, x.taps);
     const int64_t hi = std::clamp<int64_t>(reach >= 0 ? reach / x.dilation + 1 : 0, lo, x.taps);
-    const auto add = [&](int64_t q, int64_t count, int64_t first, int64_t taps) {
+    const auto add = [&](int64_t l, int64_t q, int64_t count, int64_t first, int64_t taps) {
       if (taps > 0)
         kernels_.depthwise_weight(grad + q * grad_step, grad_step, count,
-                                  image + (q * x.dilation - x.pad + first * x.stride) * step, x.dilation * step,
-                                  x.stride * step, taps, sums + first * kernels_.lanes);
+                                  image[l] + (q * x.dilation - x.pad + first * x.stride) * step, x.dilation * step,
+                                  x.stride * step, taps, sums + (l * x.out + first) * kernels_.lanes);
     };
-    const auto border = [&](int64_t q) {
+    const auto border = [&](int64_t l, int64_t q) {
       const int64_t at = q * x.dilation - x.pad;  // column of tap 0
       const int64_t first = at < 0 ? ceil_div(-at, x.stride) : 0;
-      add(q, 1, first, std::min(x.out, at < x.in ? ceil_div(x.in - at, x.stride) : 0) - first);
+      add(l, q, 1, first, std::min(x.out, at < x.in ? ceil_div(x.in - at, x.stride) : 0) - first);
     };
-    for (int64_t q = 0; q < lo; ++q) border(q);
-    if (hi > lo) add(lo, hi - lo, 0, x.out);
-    for (int64_t q = hi; q < x.taps; ++q) border(q);
+    for (int64_t l = 0; l < lines; ++l)
+      for (int64_t q = 0; q < lo; ++q) border(l, q);
+    if (hi > lo && lines == 3) {
+      const T* at[3];
+      for (int l = 0; l < 3; ++l) at[l] = image[l] + (lo - x.pad) * step;
+      kernels_.depthwise_weight_3x3(grad + lo * grad_step, grad_step, hi - lo, at, step, sums);
+    } else if (hi > lo) {
+      for (int64_t l = 0; l < lines; ++l) add(l, lo, hi - lo, 0, x.out);
+    }
+    for (int64_t l = 0; l < lines; ++l)
+      for (int64_t q = hi; q < x.taps; ++q) border(l, q);
   }
 
   // Lines of taps [from, to) of one vector of channels; of the last whole one where only a part is left.
@@ -109,20 +126,33 @@ class DepthwiseWeight final : public Algorithm {
     T* sums = scratch_of<T>(sums_slot, p.pixels() * w);
     if (!sums) return false;
     std::fill_n(sums, p.pixels() * w, T(0));
+    const bool together = three_by_three(p) && to - from == 3;
     for (int64_t n = 0; n < p.channels; ++n) {
       const T* image = static_cast<const T*>(o.image.data) + p.image.offset + g + n * p.image.channel;
       const T* grad = static_cast<const T*>(o.kernel.data) + p.kernel.offset + g + n * p.kernel.channel;
       for (int64_t qz = 0; qz < z.taps; ++qz)
         for (int64_t qy = 0; qy < y.taps; ++qy)
-          for (int64_t kz = 0; kz < z.out; ++kz)
-            for (int64_t ky = from; ky < to; ++ky) {
-              const int64_t iz = pad_index(p.pad_mode, kz * z.stride + qz * z.dilation - z.pad, z.in);
+          for (int64_t kz = 0; kz < z.out; ++kz) {
+            const int64_t iz = pad_index(p.pad_mode, kz * z.stride + qz * z.dilation - z.pad, z.in);
+            if (iz < 0) continue;
+            const auto met = [&](int64_t ky) -> const T* {  // null: zeros
               const int64_t iy = pad_index(p.pad_mode, ky * y.stride + qy * y.dilation - y.pad, y.in);
-              if (iz < 0 || iy < 0) continue;
-              add_line(x, grad + qz * p.kernel.axis[0] + qy * p.kernel.axis[1], p.kernel.axis[2],
-                       image + iz * p.image.axis[0] + iy * p.image.axis[1], p.image.axis[2],
-                       sums + (kz * y.out + ky) * x.out * w);
+              return iy < 0 ? nullptr : image + iz * p.image.axis[0] + iy * p.image.axis[1];
+            };
+            const T* const line = grad + qz * p.kernel.axis[0] + qy * p.kernel.axis[1];
+            const auto add = [&](int64_t ky, const T* const* lines, int64_t count) {
+              add_lines(x, line, p.kernel.axis[2], lines, count, p.image.axis[2], sums + (kz * y.out + ky) * x.out * w);
+            };
+            if (together) {
+              const T* const lines[3] = {met(0), met(1), met(2)};
+              if (lines[0] && lines[1] && lines[2]) {
+                add(0, lines, 3);
+                continue;
+              }
             }
+            for (int64_t ky = from; ky < to; ++ky)
+              if (const T* const one = met(ky)) add(ky, &one, 1);
+          }
     }
     store(o, p, index * w, used, 0, from, to, sums + (w - used));
     return true;

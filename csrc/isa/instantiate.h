@@ -51,6 +51,7 @@ constexpr Kernels<T> make_kernels() {
   table.depthwise_plane = depthwise_plane<T>;
   table.every_nth = every_nth<T>;
   table.depthwise_weight = depthwise_weight<T>;
+  table.depthwise_weight_3x3 = CK_REGISTERS >= 32 ? depthwise_weight_3x3<T> : nullptr;
   table.fft = fft_kernels<T>();
   table.element = make_element_kernels<T>();
   table.tap = make_tap_kernels<T>();

@@ -150,5 +150,46 @@ void depthwise_weight(const T* grad, ptrdiff_t grad_step, int64_t count, const T
   }
 }
 
+// The same to the last bit for three by three taps whose windows are neighbouring pixels of three lines, sums [r][k]:
+// each vector of the image is loaded once and stays for the three windows that hold it.
+template <class T>
+void depthwise_weight_3x3(const T* grad, ptrdiff_t grad_step, int64_t count, const T* const* x, ptrdiff_t step,
+                          T* sums) {
+  using V = Vector<T>;
+  constexpr int w = lanes<T>;
+  V sum[2][3][3], window[3][3];  // of even and odd pixels; of each line three columns, in turn
+  CK_UNROLL
+  for (int r = 0; r < 3; ++r) {
+    CK_UNROLL
+    for (int k = 0; k < 3; ++k) sum[0][r][k] = sum[1][r][k] = V{};
+    window[r][0] = load<T>(x[r]);
+    window[r][1] = load<T>(x[r] + step);
+    window[r][2] = V{};
+  }
+  const auto pixel = [&](int64_t i, int turn) __attribute__((always_inline)) {
+    const V g = load<T>(grad + i * grad_step);
+    CK_UNROLL
+    for (int r = 0; r < 3; ++r) {
+      window[r][(turn + 2) % 3] = load<T>(x[r] + (i + 2) * step);
+      CK_UNROLL
+      for (int k = 0; k < 3; ++k) sum[turn % 2][r][k] += g * window[r][(turn + k) % 3];
+    }
+  };
+  int64_t i = 0;
+  for (; i + 6 <= count; i += 6) {
+    CK_UNROLL
+    for (int turn = 0; turn < 6; ++turn) pixel(i + turn, turn);
+  }
+  CK_UNROLL
+  for (int turn = 0; turn < 5; ++turn)
+    if (i + turn < count) pixel(i + turn, turn);
+  CK_UNROLL
+  for (int r = 0; r < 3; ++r) CK_UNROLL
+  for (int k = 0; k < 3; ++k) {
+    T* const to = sums + (3 * r + k) * w;
+    store<T>(to, load<T>(to) + (sum[0][r][k] + sum[1][r][k]));
+  }
+}
+
 }  // namespace CK_ISA
 }  // namespace convkern

@@ -219,6 +219,10 @@ struct Kernels {
   // in elements.
   void (*depthwise_weight)(const T* grad, ptrdiff_t grad_step, int64_t count, const T* x, ptrdiff_t step,
                            ptrdiff_t tap_step, int64_t taps, T* sums);
+  // The same bits for three by three taps whose windows are neighbouring pixels of the lines x[r], sums [r][k]; null
+  // where the registers do not hold them.
+  void (*depthwise_weight_3x3)(const T* grad, ptrdiff_t grad_step, int64_t count, const T* const* x, ptrdiff_t step,
+                               T* sums);
 
   FftKernels<T> fft;
   TapKernels<T> tap;
