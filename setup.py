@@ -47,7 +47,7 @@ LINK = ["-bundle", "-undefined", "dynamic_lookup"] if sys.platform == "darwin" e
 LINK_SANITIZER = []
 if SANITIZE:
     LINK_SANITIZER += [f"-fsanitize={SANITIZE}", "-fno-sanitize-recover=all", "-fno-omit-frame-pointer"]
-    FLAGS += ["-O1", "-g", *LINK_SANITIZER]
+    FLAGS += ["-O1", "-g1", *LINK_SANITIZER]
     LINK += LINK_SANITIZER
 else:
     FLAGS += ["-O3", "-DNDEBUG"]
