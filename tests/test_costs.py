@@ -63,7 +63,9 @@ def test_direct_turns_problems_as_it_counts(spec):
     """Model and compiled code lay the same operand on the vector side; their counts may round apart at a tie."""
     spec = spec.unbordered()
     problems = lower(spec)
-    if spec.empty or not problems or spec.direction == "grad_weight":  # a weight gradient is turned by other counts
+    if spec.empty or not problems:
+        return
+    if spec.direction == "grad_weight" and math.prod(spec.kernel) == 1:  # of one tap either operand may take the lanes
         return
     machine = built_in(_core.get_isa())
     outputs, pixels = ways(problems[0], spec, machine)

@@ -30,7 +30,7 @@ LINE, FAR_LINE, PIXEL, STORED_PIXEL, CALL = 28.2, 60.4, 2.3, 2.9, 75.7
 # The weight gradient, in units of a step, then in cycles: a vector of sums for a chunk, an element of the gradient
 # packed, a step listed, an element of the image staged, a group begun.
 WEIGHT_STEP, WEIGHT_TILE, WEIGHT_PACK, WEIGHT_LIST, WEIGHT_STAGE, WEIGHT_TASK = 1.0, 3.0, 0.57, 3.0, 0.57, 1646.0
-L1_WAY = 4096  # bytes of a way of L1
+L1_WAY, L1_WAYS = 4096, 8  # bytes of a way of L1, and how many at least
 
 
 @dataclass(frozen=True, slots=True)
@@ -197,7 +197,7 @@ def problem_cycles(problem: Problem, way: Way, spec: Spec, machine: Machine) -> 
 def collides(problem: Problem, spec: Spec) -> bool:
     """Whether pixels read in place would all lie in one set of L1."""
     pitch = problem.groups * problem.channels * problem.axes[2].stride * DTYPES[spec.dtype]
-    return problem.channels > 1 and pitch % L1_WAY == 0 and problem.pixels > 8
+    return problem.channels > 1 and pitch % L1_WAY == 0 and problem.pixels > L1_WAYS
 
 
 def weight_cycles(spec: Spec, machine: Machine) -> float:

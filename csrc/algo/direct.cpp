@@ -57,7 +57,6 @@ struct Run {
 
   // The rows and taps of a block and chunk; null rows where memory is out.
   bool view(int64_t g, const Block& block, const Chunk& chunk, ImageView<T>* out) const;
-  bool staged_view(const Problem& q, int64_t g, const Block& block, const Chunk& chunk, ImageView<T>* out) const;
   bool outputs_on_lanes(int64_t g, const Block& block, const Block& region, int64_t panel_begin,
                         int64_t panel_end) const;
   bool pixels_on_lanes(int64_t g, const Block& block, const Block& region) const;
@@ -72,20 +71,17 @@ struct Run {
 template <class T>
 bool Run<T>::view(int64_t g, const Block& block, const Chunk& chunk, ImageView<T>* out) const {
   const bool on_pixels = orientation.pixels_on_lanes;
-  const Box box = touched(p, block, chunk);
+  Box box = touched(p, block, chunk);
   // Whole vectors are read past a line's last pixel, so lines in place must end where a vector does.
   const bool whole_lanes =
       !on_pixels || (block.extent[3] % kernels.lanes == 0 && p.image.axis[2] == 1 && p.axis[2].stride == 1);
-  if (chunk.steps() > 0 && !(whole_lanes && inside(p, box))) return staged_view(p, g, block, chunk, out);
-  if (blocking.collides && block.rows() > l1_ways) return staged_view(without_gaps(p), g, block, chunk, out);
-  *out = ImageView<T>(p, image(g), box);
-  return true;
-}
-
-template <class T>
-bool Run<T>::staged_view(const Problem& q, int64_t g, const Block& block, const Chunk& chunk, ImageView<T>* out) const {
-  const bool on_pixels = orientation.pixels_on_lanes;
-  const Box box = touched(q, block, chunk);
+  const bool crowded = blocking.collides && block.rows() > l1_ways;
+  if (chunk.steps() == 0 || (whole_lanes && !crowded && inside(p, box))) {
+    *out = ImageView<T>(p, image(g), box);
+    return true;
+  }
+  const Problem q = on_pixels ? p : without_gaps(p);  // pixels that no window reads need no copy
+  box = touched(q, block, chunk);
   const int64_t split = on_pixels ? q.axis[2].stride : 1;
   const StagedLayout layout = staged_layout(on_pixels ? StagedLayout::x : inner_dimension(q), box, split,
                                             blocking.panels.main->vectors * kernels.lanes, sizeof(T));

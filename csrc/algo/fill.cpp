@@ -25,10 +25,13 @@ void fill_with_bias(const ck_spec& spec, const ck_operands& o) {
     T* const to = line_of(o.result, line);
     if (o.residual.data) {
       const T* extra = line_of(o.residual, line);
-      for (int64_t x = 0; x < extent[2]; ++x)
-        for (int64_t c = 0; c < channels; ++c)
-          to[c * channel + x * x_step] =
-              limited((bias ? bias[c] : T(0)) + extra[c * o.residual.stride[1] + x * o.residual.stride[4]]);
+      const auto put = [&](int64_t c, int64_t x) {
+        const T value = (bias ? bias[c] : T(0)) + extra[c * o.residual.stride[1] + x * o.residual.stride[4]];
+        to[c * channel + x * x_step] = limited(value);
+      };
+      const bool pixels = channel == 1;  // one after the other; else planes
+      for (int64_t i = 0; i < (pixels ? extent[2] : channels); ++i)
+        for (int64_t k = 0; k < (pixels ? channels : extent[2]); ++k) pixels ? put(k, i) : put(i, k);
     } else if (!bias && channel == 1 && x_step == channels) {
       std::fill_n(to, extent[2] * channels, limited(T(0)));
     } else if (channel == 1) {
