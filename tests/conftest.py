@@ -1,11 +1,16 @@
 """What every test shares: the hypothesis profile, and the library's settings put back after each test."""
 
+import contextlib
+import importlib
 import os
+import pkgutil
 import sys
 from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, settings
+
+import convkern
 
 sys.path.insert(0, str(Path(__file__).parent))  # oracle and problems are plain modules beside the tests
 
@@ -13,6 +18,12 @@ COMMON = {"deadline": None, "suppress_health_check": [HealthCheck.too_slow, Heal
 settings.register_profile("ci", derandomize=True, max_examples=200, database=None, **COMMON)
 settings.register_profile("explore", max_examples=2000, **COMMON)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci"))
+
+# Hypothesis draws numbers that it finds in loaded modules: with all of them loaded, draws are the same in every run,
+# whichever tests came before.
+for module in pkgutil.walk_packages(convkern.__path__, "convkern."):
+    with contextlib.suppress(ImportError):  # of an extra that is not installed
+        importlib.import_module(module.name)
 
 
 def pytest_terminal_summary(terminalreporter):

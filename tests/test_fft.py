@@ -109,6 +109,20 @@ def test_sizes_around_a_tile(direction, isa):
 
 @isas
 @pytest.mark.parametrize("direction", problems.DIRECTIONS)
+def test_more_outputs_than_numbers_in_a_tile(direction, isa):
+    """Padding that would wrap onto padding must not make one tile of what has more outputs than it has numbers."""
+    for line in (
+        "1,2,1x4->1 2x2 p7",
+        "2,2,3x11->3 3x3 p4",
+        "1,2,5x9->2 2x3 p14x9",
+        "1,2,300->2 3 p150",
+        "1,1,500->1 9 p8",
+    ):
+        check(line, direction, isa)
+
+
+@isas
+@pytest.mark.parametrize("direction", problems.DIRECTIONS)
 def test_strides_dilations_and_paddings_in_many_tiles(direction, isa):
     for line in (
         "1,2,90x70->3 9x8 s2x3 p4",

@@ -139,7 +139,7 @@ def test_sepfir2d_equals_scipys(case, rows, columns):
         assert ours.shape == shape
         if x.size:
             padded = np.pad(x, [(columns.size // 2,) * 2, (rows.size // 2,) * 2], mode="symmetric").astype(ours.dtype)
-            kernel = np.multiply.outer(columns, rows).astype(ours.dtype)
+            kernel = np.multiply.outer(columns.astype(ours.dtype), rows.astype(ours.dtype))
             assert_same(ours, scipy.signal.convolve2d(padded, kernel, "valid"), ours.dtype.char in "fF")
 
 

@@ -97,6 +97,7 @@ def ways(problem: Problem, spec: Spec, machine: Machine) -> tuple[Way, Way | Non
     """The best tile with outputs in the lanes, and that with pixels there; no weight gradient has the latter."""
     lanes, x = machine.vector(spec.dtype), problem.axes[2]
     results = problem.images * problem.pixels * problem.outputs
+    image = problem.images * problem.channels * math.prod(axis.in_ for axis in problem.axes)
     rows = min(problem.pixels, 512)
 
     def outputs_in_lanes(shape: Shape) -> Way:
@@ -121,7 +122,7 @@ def ways(problem: Problem, spec: Spec, machine: Machine) -> tuple[Way, Way | Non
         store *= results
         counted = product(machine, shape, lanes, x.out, problem.outputs, problem.depth, split_loads=True, prices=STEPS)
         steps = counted.steps * problem.images * problem.pixels / max(1, x.out)
-        return Way(True, whole, steps + BEGUN * whole.tiles + whole.stores + move * problem.read + store)
+        return Way(True, whole, steps + BEGUN * whole.tiles + whole.stores + move * image + store)
 
     best = min((outputs_in_lanes(shape) for shape in shapes(machine)[::-1]), key=lambda way: way.counted)
     if spec.direction == "grad_weight":

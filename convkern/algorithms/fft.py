@@ -74,7 +74,7 @@ class Fft(Algorithm):
         outs, taps = -(-outs // phases), -(-taps // residues)
         found: list[tuple[int, int, int]] = []
         for size in (scale * n for n in cls.SIZES):
-            whole = taps + outs - spare <= size + 1
+            whole = taps + outs - spare <= size + 1 and outs <= size
             part = taps if 2 * taps <= size or whole else max(1, size - outs + 1, size // 2)
             tiles = 1 if whole else -(-outs // (size - part + 1))
             way = size, phases * tiles, residues * -(-taps // part)

@@ -9,6 +9,7 @@ It knows sizes alone: no strides of arrays, no machine.
 
 import itertools
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from ..spec import Spec
@@ -80,9 +81,11 @@ def lower(spec: Spec, *, empty: bool = False) -> list[Problem]:
         axes = [Axis(k, size, out, d, s, low) for k, s, d, (low, _), size, out in along]
         return [_merged(Problem(groups, ci, spec.n, co, _three(axes)))]
     problems = []
+    # Between neighbouring results along each axis.
+    pitches = [1] * (3 - len(along)) + [s * math.prod(spec.input[a + 1 :]) for a, s in enumerate(spec.stride)]
     for residues in itertools.product(*(_residues(*axis) for axis in along)):
-        problem = Problem(groups, spec.n, co, ci, _three(list(residues)), spec.stride[-1])
-        problems += [_merged(problem)] if problem.pixels or empty else []
+        problem = _merged(Problem(groups, spec.n, co, ci, _three(list(residues)), spec.stride[-1]), pitches)
+        problems += [problem] if problem.pixels or empty else []
     return problems
 
 
@@ -111,11 +114,16 @@ def _three(axes: list[Axis]) -> tuple[Axis, Axis, Axis]:
     return z, y, x
 
 
-def _merged(problem: Problem) -> Problem:
-    """Neighbouring axes whose windows are pixels become one, where the result has no gaps."""
+def _merged(problem: Problem, pitches: Sequence[int] | None = None) -> Problem:
+    """Neighbouring axes whose windows are pixels become one, where results lie at one distance: dense if not given."""
     axes = list(problem.axes)
+    pitch = list(pitches) if pitches else [axes[1].out * axes[2].out, axes[2].out, 1]
     for a in (0, 1):
-        if axes[a].pointwise and axes[a + 1].pointwise and problem.step == 1:
-            size = axes[a].in_ * axes[a + 1].in_
+        outer, inner = axes[a : a + 2]
+        together = inner.in_ == 1 or pitch[a] == pitch[a + 1] * inner.in_
+        if outer.pointwise and inner.pointwise and outer.in_ > 1 and together:
+            size = outer.in_ * inner.in_
             axes[a : a + 2] = Axis(1, 1, 1), Axis(size, size, 1)
-    return replace(problem, axes=(axes[0], axes[1], axes[2]))
+            if inner.in_ == 1:
+                pitch[a + 1] = pitch[a]
+    return replace(problem, axes=(axes[0], axes[1], axes[2]), step=pitch[2])

@@ -34,8 +34,8 @@ struct FftAxis {
     residues = std::clamp<int64_t>(tap_step(), 1, std::max<int64_t>(1, a.taps));
     step = tap_step() * axis.dilation;
     outs = numbers - taps + 1;
-    // What a single tile has too much wraps around: zeros of the padding behind the image onto those before it.
-    if (!zeros || phases > 1 || residues > 1 || a.pad <= 0 || taps < most_taps()) return;
+    // What a single tile reads too much wraps around: zeros of the padding behind the image onto those before it.
+    if (!zeros || phases > 1 || residues > 1 || a.pad <= 0 || taps < most_taps() || most_outs() > numbers) return;
     const int64_t needed = most_outs() + taps - 1, image = std::max<int64_t>(0, spread(a.in + a.pad, step));
     const int64_t spare = std::min(spread(a.pad, step), needed - image);
     if (needed > numbers && needed - spare <= numbers) outs = most_outs();

@@ -197,7 +197,7 @@ class Planes {
   bool all_rows_alike() const {
     const ck_pool_axis& ay = c_.axis(1);
     const ptrdiff_t plane = c_.from[3] * ay.in, result = c_.to[3] * ay.out;
-    return c_.axis(0).in == 1 && c_.runs[1].size() == 1 && ay.count[0] > 0 && ay.first[0] == 0 &&
+    return c_.axis(0).in == 1 && c_.axis(0).out == 1 && c_.runs[1].size() == 1 && ay.count[0] > 0 && ay.first[0] == 0 &&
            c_.from[3] >= 2 * ax_.out && (ay.out == 1 || c_.runs[1][0].step * ay.out == ay.in) &&
            (c_.pool.c == 1 || c_.from[1] == plane) && (c_.pool.n == 1 || c_.from[0] == plane * c_.pool.c) &&
            c_.to[3] == ax_.out && (c_.pool.c == 1 || c_.to[1] == result) &&
