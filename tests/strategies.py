@@ -12,12 +12,13 @@ from convkern import _core
 from convkern.spec import Spec
 
 LAYOUTS = {1: ("NCW", "NWC"), 2: ("NCHW", "NHWC"), 3: ("NCDHW", "NDHWC")}
-LONGEST = {1: 45, 2: 14, 3: 7}
+LONGEST = {1: (45, 700), 2: (14, 50), 3: (7, 12)}  # usual and rare axes
+MANY = 17  # groups: more than any vector has lanes
 
 
 @st.composite
 def paddings(draw, rank):
-    one = st.integers(0, 4)
+    one = st.one_of(st.integers(0, 4), st.integers(0, 12))
     return draw(
         st.one_of(
             st.sampled_from(["valid", "same", "full"]),
@@ -33,8 +34,9 @@ def convolutions(draw):
     """Draw everything that describes a call; its arrays are made from this."""
     common = draw(st.integers(0, 2)) == 0  # a 3x3 of stride 1, which the most algorithms serve
     rank = 2 if common else draw(st.integers(1, 3))
-    axis = st.integers(1, LONGEST[rank])
-    groups = draw(st.sampled_from([1, 1, 1, 2, 3, 7]))
+    usual, rare = LONGEST[rank]
+    axis = st.one_of(st.integers(1, usual), st.integers(1, usual), st.integers(1, rare))
+    groups = draw(st.sampled_from([1, 1, 1, 2, 3, 7, MANY]))
     kernel = (3, 3) if common else draw(st.tuples(*[st.integers(1, 5)] * rank))
     stride = 1 if common else draw(st.one_of(st.integers(1, 4), st.tuples(*[st.integers(1, 4)] * rank)))
     dilation = 1 if common else draw(st.one_of(st.integers(1, 3), st.tuples(*[st.integers(1, 3)] * rank)))
@@ -48,12 +50,13 @@ def convolutions(draw):
     assume(all(i + sum(p) >= e for i, p, e in zip(spatial, pairs, extents, strict=True)))
     if any(max(p) >= i for i, p in zip(spatial, pairs, strict=True)):
         mode = "zeros"  # the other modes need a border smaller than the image
-    per_group = 1 if groups > 1 and draw(st.booleans()) else draw(st.integers(1, 9))  # half of them depthwise
+    single = groups == MANY or (groups > 1 and draw(st.booleans()))  # half of them depthwise
+    per_group = 1 if single else draw(st.integers(1, 9))
     event(f"{rank}-D, {mode}")
     return {
         "rank": rank,
         "x": (draw(st.integers(1, 3)), groups * per_group, *spatial),
-        "co": groups * draw(st.integers(1, 20)),
+        "co": groups * draw(st.integers(1, 2 if groups == MANY else 20)),
         "kernel": kernel,
         "settings": {"stride": stride, "padding": padding, "dilation": dilation, "groups": groups},
         "mode": mode,

@@ -51,6 +51,8 @@ class Winograd(Algorithm):
             return "not for the weight gradient"
         if spec.kernel != (3, 3) or max(*spec.stride, *spec.dilation) > 1:
             return "a weight gradient only of 3x3 kernels of stride 1 and dilation 1"
+        if math.prod(spec.output) == 1:
+            return "a weight gradient only of more than one pixel"
         columns = -(-spec.co // spec.groups // 64) * 64
         if 36 * spec.ci // spec.groups * columns * DTYPES[spec.dtype] > 24 << 20:
             return "a weight gradient's sums would take more than 24 MB"

@@ -51,9 +51,8 @@ class Sweep {
   // Whether the arrays lie as they must and the kernels serve the problem.
   static bool serves(const Kernels<T>& kernels, const Problem& p, bool has_residual) {
     const Axis& x = p.axis[2];
-    const bool inside = x.pad <= 0 && (x.out - 1) * x.stride + (x.taps - 1) * x.dilation - x.pad < x.in;
     return p.outputs == 1 && p.groups >= kernels.lanes && p.image.group == 1 && p.result.group == 1 && !has_residual &&
-           (p.pad_mode == CK_PAD_ZEROS || inside) && (x.dilation == 1 || x.stride == 1) &&
+           (p.pad_mode == CK_PAD_ZEROS || x.inside()) && (x.dilation == 1 || x.stride == 1) &&
            p.axis[0].taps * p.axis[1].taps <= most_lines && kernels.sweep(1, 0, x.taps, x.stride);
   }
 

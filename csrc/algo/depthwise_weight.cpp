@@ -79,7 +79,7 @@ class DepthwiseWeight final : public Algorithm {
   // Where channels lie together in both operands, lines are read in place.
   bool in_place(const Problem& p) const {
     return p.image.group == 1 && p.kernel.group == 1 && p.outputs == 1 && p.groups >= kernels_.lanes &&
-           (p.pad_mode == CK_PAD_ZEROS || p.axis[2].pad == 0);
+           (p.pad_mode == CK_PAD_ZEROS || p.axis[2].inside());
   }
 
   // Whether a kernel takes three lines of taps together.

@@ -42,8 +42,8 @@ struct WinogradFewLayout {
 
   // Whether this way serves a problem, and is the faster one: as far as the problem alone tells.
   static bool serves(const Kernels<T>& kernels, const WinogradKernels<T>& winograd, const Form& f, const Problem& p) {
-    return winograd.few && f.slices == 1 && f.y.spread == 1 && f.x.spread == 1 && p.channels < kernels.lanes &&
-           f.phases() * p.channels <= 48;
+    const bool dense = f.y.step == f.y.summed && f.x.step == f.x.summed;  // patches without holes between their points
+    return winograd.few && f.slices == 1 && dense && p.channels < kernels.lanes && f.phases() * p.channels <= 48;
   }
   // The pixels of `count` lines of `width` tiles.
   Box box(const Form& f, const Problem& p, int64_t line, int64_t count, int64_t tile, int64_t width) const {

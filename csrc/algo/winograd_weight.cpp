@@ -245,6 +245,8 @@ std::unique_ptr<Algorithm> make_winograd_weight(const ck_spec& spec, const Kerne
   bool one = spec.kernel[1] == 3 && spec.kernel[2] == 3;
   for (int a = 0; a < CK_MAX_SPATIAL; ++a) one = one && spec.stride[a] == 1 && spec.dilation[a] == 1;
   if (!plane || !one) return *reason = "a weight gradient only of 3x3 kernels of stride 1 and dilation 1", nullptr;
+  // What one pixel meets is one line of taps, as lowered.
+  if (spec.out[1] * spec.out[2] == 1) return *reason = "a weight gradient only of more than one pixel", nullptr;
   const double sums = static_cast<double>(spec.ci / spec.groups) * points * sizeof(T) *
                       static_cast<double>(round_up(spec.co / spec.groups, max_panel_lanes));
   if (sums > most_sum_bytes) return *reason = "a weight gradient's sums would take more than 24 MB", nullptr;

@@ -13,6 +13,9 @@ namespace convkern {
 
 struct Axis {
   int64_t out, in, taps, stride, dilation, pad;
+
+  // Whether every window lies in the image.
+  bool inside() const { return pad <= 0 && (out - 1) * stride + (taps - 1) * dilation - pad < in; }
 };
 
 struct Problem {
