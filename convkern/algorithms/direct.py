@@ -14,8 +14,9 @@ from .base import Algorithm, inside, shared, streamed, unit
 from .lowered import Problem, lower
 from .tiles import Product, Shape, product, shapes
 
-# How csrc/algo/direct_blocking.cpp counts when it chooses: cycles an element, a tile, a vector with lanes to spare.
-GATHERED, SPLIT, TRANSPOSED, BEGUN, PARTIAL = 4.0, 0.7, 0.3, 40.0, 5.0
+# How csrc/algo/direct_blocking.cpp counts when it chooses: cycles an element, a tile, a vector with lanes to spare,
+# and a row of a tile at which a line of results is left.
+GATHERED, SPLIT, TRANSPOSED, BEGUN, PARTIAL, CUT = 4.0, 0.7, 0.3, 40.0, 5.0, 10.0
 STEPS = (2.5, 4.0)  # loads a cycle, cycles of latency: as csrc/core/gemm.h prices a step
 
 # Prices in units of machine.shuffle_cycles: an element gathered from channels-last pixels, taken from lines of stride 2
@@ -38,6 +39,7 @@ class Way:
     """A problem with pixels or outputs in the lanes, and the cycles that the choice counts."""
 
     on_pixels: bool
+    width: int  # vectors
     product: Product
     counted: float
 
@@ -108,7 +110,7 @@ def ways(problem: Problem, spec: Spec, machine: Machine) -> tuple[Way, Way | Non
             store = PARTIAL * problem.images * problem.pixels
         counted = product(machine, shape, lanes, problem.outputs, rows, problem.depth, prices=STEPS)
         steps = counted.steps * problem.images * problem.pixels / max(1, rows)
-        return Way(False, whole, steps + BEGUN * whole.tiles + whole.stores + store)
+        return Way(False, shape[1], whole, steps + BEGUN * whole.tiles + whole.stores + store)
 
     def pixels_in_lanes(shape: Shape) -> Way:
         one = product(machine, shape, lanes, x.out, problem.outputs, problem.depth, split_loads=True)
@@ -122,12 +124,16 @@ def ways(problem: Problem, spec: Spec, machine: Machine) -> tuple[Way, Way | Non
         store *= results
         counted = product(machine, shape, lanes, x.out, problem.outputs, problem.depth, split_loads=True, prices=STEPS)
         steps = counted.steps * problem.images * problem.pixels / max(1, x.out)
-        return Way(True, whole, steps + BEGUN * whole.tiles + whole.stores + move * image + store)
+        return Way(True, shape[1], whole, steps + BEGUN * whole.tiles + whole.stores + move * image + store)
 
     best = min((outputs_in_lanes(shape) for shape in shapes(machine)[::-1]), key=lambda way: way.counted)
     if spec.direction == "grad_weight":
         return best, None
-    return best, min((pixels_in_lanes(shape) for shape in shapes(machine)), key=lambda way: way.counted)
+    cut = CUT * results if result_lies_along_x(problem, spec) else 0.0  # lines of results in pieces of a panel's width
+    return best, min(
+        (pixels_in_lanes(shape) for shape in shapes(machine)),
+        key=lambda way: way.counted + cut * -(-x.out // (way.width * lanes)) / max(1, x.out),
+    )
 
 
 def turned(count: int, groups: int, lanes: int) -> float:

@@ -27,6 +27,7 @@ double panels_cycles(const Kernels<T>& kernels, const TileShape<T>& shape, int64
 
 // Cycles an element: lines gathered from channels-last pixels, lines split by a stride, sums transposed.
 constexpr double gathered_element = 4, split_element = 0.7, transposed_element = 0.3;
+constexpr double cut_row = 10;        // cycles lost where a line of results is left for the next row of a tile
 constexpr double partial_vector = 5;  // cycles to store one that has lanes to spare
 
 // The same for pixels of `count` channels, of those that lie `pitch` apart, turned into lines or back through shuffles:
@@ -55,6 +56,8 @@ Orientation choose_orientation(const Kernels<T>& kernels, const Problem& p, bool
     if (i == 0 || cycles <= best.cycles) best = {false, channels_inner, i, cycles};
   }
   if (!allow_pixels) return best;
+  Orientation pixels_best = {true, false, 0, 0};
+  double least = HUGE_VAL;
   for (int i = 0; i < kernels.shapes; ++i) {
     const int64_t x = p.axis[2].out;
     const double lines = images * pixels / std::max<int64_t>(1, x);
@@ -69,9 +72,13 @@ Orientation choose_orientation(const Kernels<T>& kernels, const Problem& p, bool
     const double cycles =
         lines * panels_cycles(kernels, kernels.tile[i], x, static_cast<double>(p.outputs), depth, true) + gather +
         store;
-    if (cycles < 0.95 * best.cycles) best = {true, false, i, cycles};
+    const int64_t width = int64_t{kernels.tile[i].vectors} * kernels.lanes;
+    const double cuts = p.result.axis[2] == 1 ? lines * static_cast<double>(ceil_div(x, width) * p.outputs) : 0;
+    if (cycles + cuts * cut_row >= least) continue;
+    least = cycles + cuts * cut_row;
+    pixels_best = {true, false, i, cycles};
   }
-  return best;
+  return pixels_best.cycles < 0.95 * best.cycles ? pixels_best : best;
 }
 
 // Bytes of the image that a block of the region's largest size reads in a chunk.
