@@ -31,13 +31,14 @@ def test_every_tap_reaches_its_inputs_in_one_phase(kernel, stride, dilation, pad
 def test_lowered_problems_are_the_definition(spec):
     problems = lower(spec)
     pixels = {"forward": math.prod(spec.output), "grad_weight": math.prod(spec.kernel)}
+    written = spec.co if spec.direction != "grad_input" else spec.ci
+    assert all(problem.groups * problem.outputs == written for problem in problems)
     if spec.direction in pixels:
         (problem,) = problems
         terms = spec.depth if spec.direction == "forward" else spec.n * math.prod(spec.output)
         assert (problem.pixels, problem.depth) == (pixels[spec.direction], terms)
         assert problem.images * problem.outputs * problem.pixels * problem.depth == spec.flops / 2
         return
-    assert all(problem.groups * problem.outputs == spec.ci for problem in problems)
     # A tap reaches every stride-th input, some of them from beyond the borders of the result.
     pairs = math.prod(-(-size // s) * k for size, s, k in zip(spec.input, spec.stride, spec.kernel, strict=True))
     assert (

@@ -21,7 +21,7 @@ GRID = (
     ((2, 3, 9, 11), (3, 3), (2, 2), (1, 1), (1, 1), False),
     ((1, 17, 12, 28), (2, 2), (2, 2), (0, 0), (1, 1), False),  # pairs of neighbours, all rows alike
     ((2, 5, 13, 35), (2, 2), (2, 2), (0, 0), (1, 1), True),  # pairs, with a column left over
-    ((2, 2, 1, 6, 40), (2, 2, 2), (1, 2, 2), (1, 0, 0), (1, 1, 1), False),  # pairs, two results of one plane
+    ((1, 1, 1, 6, 40), (2, 2, 2), (1, 2, 2), (1, 0, 0), (1, 1, 1), False),  # pairs, two results of one plane
     ((1, 2, 9, 40), (3, 2), (2, 2), (1, 0), (1, 1), False),  # pairs of overlapping lines
     ((1, 2, 9, 71), (3, 3), (2, 2), (1, 1), (1, 1), False),  # triples, open at the left, cut at the right
     ((2, 3, 8, 36), (3, 3), (2, 2), (0, 0), (1, 1), True),  # triples, cut at the right
