@@ -84,7 +84,7 @@ def lower(spec: Spec, *, empty: bool = False) -> list[Problem]:
     # Between neighbouring results along each axis.
     pitches = [1] * (3 - len(along)) + [s * math.prod(spec.input[a + 1 :]) for a, s in enumerate(spec.stride)]
     for residues in itertools.product(*(_residues(*axis) for axis in along)):
-        problem = _merged(Problem(groups, spec.n, co, ci, _three(list(residues)), spec.stride[-1]), pitches)
+        problem = _merged(Problem(groups, spec.n, co, ci, _three(list(residues))), pitches)
         problems += [problem] if problem.pixels or empty else []
     return problems
 
