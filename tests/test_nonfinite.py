@@ -5,7 +5,18 @@ An inexact algorithm has the whole sample computed anew by exact sums, so its ot
 
 import numpy as np
 import pytest
-from problems import DIRECTIONS, GROUPED_ONLY, INEXACT, data, expected, results, served, serves, variants
+from problems import (
+    DIRECTIONS,
+    GROUPED_ONLY,
+    INEXACT,
+    assert_right,
+    data,
+    expected,
+    results,
+    served,
+    serves,
+    variants,
+)
 
 import convkern
 from convkern import _core
@@ -54,6 +65,28 @@ def test_reach(line, direction, algorithm, isa):
                     np.testing.assert_array_equal(got[others], right[others], err_msg=f"{spec} {value}")
                     if algorithm in INEXACT:
                         np.testing.assert_array_equal(np.where(sample, 0, got), clean[run], err_msg=f"{spec} {value}")
+
+
+@pytest.mark.parametrize(
+    "line", ["2,5,100x101->64 2x2 s3", "1,7,30x200->40 1x3 s2x4 p0x1", "1,18,90x90->18 1x2 s2x3 g18"]
+)
+@pytest.mark.parametrize("algorithm", _core.algorithms())
+def test_what_no_window_reads_does_no_harm(line, algorithm):
+    """Whatever it is, and however threads cut the work: a step or a tile may reach over such pixels."""
+    if not served(line, "forward", algorithm):
+        pytest.skip("does not serve this layer")
+    image, weight, right = data(line, "forward")
+    back = variants(line, "grad_input")[0]
+    read = expected(back, np.ones_like(right), np.ones_like(weight)) > 0
+    assert not read.all()
+    for spec in variants(line, "forward", algorithm):
+        first = None
+        for threads in (1, 2, 3, 4):
+            convkern.set_num_threads(threads)
+            for got in results(spec, algorithm, _core.get_isa(), np.where(read, image, np.nan), weight):
+                assert_right(got, right, algorithm, spec)
+                first = got if first is None else first
+                np.testing.assert_array_equal(got, first, err_msg=f"{spec} with {threads} threads")
 
 
 @pytest.mark.parametrize("value", [np.inf, -np.inf])

@@ -114,6 +114,7 @@ struct Run {
     const int64_t x = block.start[3] * ax.stride - ax.pad, height = (block.extent[2] - 1) * ay.stride + 1;
     const bool dense = p.image.channel == 1 && p.channels == pitch && p.image.axis[2] == pitch;
     uint16_t* const low = high + plane;
+    const int64_t reach = (block.extent[3] - 1) * ax.stride + 1;
     const auto clear = [&](int64_t from, int64_t to) {
       memset(high + from, 0, (to - from) * sizeof(uint16_t));
       memset(low + from, 0, (to - from) * sizeof(uint16_t));
@@ -149,15 +150,20 @@ struct Run {
             kernels.bf16x3.split(line, s.width * pitch, high + at, low + at);
             clear(at + s.width * pitch, at + s.line * pitch);
           }
+          // What no window reads may not meet the zeros that fill a step either: a NaN there would spoil sums or not,
+          // as the blocks are cut.
+          for (int64_t i = 0; layout.gaps && i < s.width; ++i)
+            if (!reached(i, reach, ax)) clear(at + i * pitch, at + (i + 1) * pitch);
         }
     clear(at, plane);
   }
 
-  // Whether some output of the block reads this line: of a stride beyond the kernel, many are not.
-  static bool reached(int64_t below, int64_t height, const Axis& y) {
-    for (int64_t t = 0; t < y.taps; ++t) {
-      const int64_t q = below - t * y.dilation;
-      if (q >= 0 && q < height && q % y.stride == 0) return true;
+  // Whether some output of the block reads the line, or the column, `i`: of a stride beyond the kernel, many are not.
+  // `reach`: one past where the last output begins to read.
+  static bool reached(int64_t i, int64_t reach, const Axis& axis) {
+    for (int64_t t = 0; t < axis.taps; ++t) {
+      const int64_t q = i - t * axis.dilation;
+      if (q >= 0 && q < reach && q % axis.stride == 0) return true;
     }
     return false;
   }

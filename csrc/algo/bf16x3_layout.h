@@ -28,6 +28,7 @@ struct Bf16Stage {
 struct Bf16Layout {
   int64_t run, run_steps, runs, steps;  // terms of a run, its steps; runs and steps of a sum
   bool along_x;                         // runs are of (t_x, c)
+  bool gaps;                            // between the columns that windows read, perhaps
   int64_t pitch;                        // elements from a pixel to the next one
   Region blocks;
   int64_t panels, splits;  // of the outputs, and the parts that threads share them out in
@@ -35,10 +36,12 @@ struct Bf16Layout {
   int threads;
 
   Bf16Layout(const Problem& p, int most_threads) {
-    const int64_t taps_x = p.axis[2].taps, outer = p.axis[0].taps * p.axis[1].taps;
+    const Axis& x = p.axis[2];
+    const int64_t taps_x = x.taps, outer = p.axis[0].taps * p.axis[1].taps;
     const int64_t apart = taps_x * ceil_div(p.channels, bf16_depth),
                   together = ceil_div(taps_x * p.channels, bf16_depth);
-    along_x = p.axis[2].dilation == 1 && together < apart;
+    along_x = x.dilation == 1 && together < apart;
+    gaps = taps_x < x.stride || (taps_x > 1 && x.dilation > 1);
     run = along_x ? taps_x * p.channels : p.channels;
     run_steps = ceil_div(run, bf16_depth);
     runs = along_x ? outer : outer * taps_x;

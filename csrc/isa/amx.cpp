@@ -53,6 +53,28 @@ void split(const float* x, int64_t count, uint16_t* high, uint16_t* low) {
   }
 }
 
+// Pairs of terms side by side: element j of the lower half, then element j of the upper one.
+__m512i woven(__m512i x) {
+  alignas(64) static constexpr uint16_t order[32] = {0, 16, 1, 17, 2,  18, 3,  19, 4,  20, 5,  21, 6,  22, 7,  23,
+                                                     8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15, 31};
+  return _mm512_maskz_permutexvar_epi16(~__mmask32{0}, _mm512_load_si512(order), x);
+}
+
+void pack(const float* panel, int64_t rows, int64_t width, uint16_t* b) {
+  uint16_t* const low = b + width * bf16_depth;
+  for (int64_t k = 0; k < bf16_depth; k += 2)
+    for (int64_t j = 0; j < width; j += bf16_columns) {
+      const int64_t at = j * bf16_depth + k * bf16_columns;
+      const float* from = panel + k * width + j;
+      const __m512 even = k < rows ? _mm512_loadu_ps(from) : _mm512_setzero_ps();
+      const __m512 odd = k + 1 < rows ? _mm512_loadu_ps(from + width) : _mm512_setzero_ps();
+      const __m512i h = bf16_pair(even, odd);
+      const __m512i rest = bf16_pair(_mm512_sub_ps(even, widened<0>(h)), _mm512_sub_ps(odd, widened<1>(h)));
+      _mm512_storeu_si512(b + at, woven(h));
+      _mm512_storeu_si512(low + at, woven(rest));
+    }
+}
+
 // Tiles 0 to 3 hold sums, 4 and 5 rows, 6 and 7 columns.
 template <int Rows, int Columns>
 void multiply_tiles(const Bf16Job& job) {
@@ -134,7 +156,7 @@ bool finite(const float* c, ptrdiff_t ldc, int64_t rows, int64_t columns) {
 
 }  // namespace
 
-const Bf16Kernels bf16_kernels = {split, bf16::pack, begin, end, multiply, finite};
+const Bf16Kernels bf16_kernels = {split, pack, begin, end, multiply, finite};
 
 }  // namespace amx
 }  // namespace convkern
