@@ -135,6 +135,11 @@ BLOCKED = (
     "40,5,6x7->9 3x3 p1",
     "1,16,5000->16 9 p4 g16",
     "2,20,1100x4->20 3x3 d500x1 p(0,1)x1 g20",
+    "1,3,5x24000->3 5x3 p2x1 g3",
+    "1,3,20000->3 7 s3 p3 g3 circular",
+    "1,20,9x40->20 3x3 s2 p1 g20",
+    "2,3,5x70->3 4x4 s3 p1 d1x2 g3 reflect",
+    "1,6,4x5x30->6 2x3x3 s2x1x2 p1 g6",
 )
 
 # (x, weight, settings) of public calls; every algorithm serves one of them.
@@ -157,14 +162,15 @@ def uniform(shape, seed):
     return np.random.default_rng(seed).uniform(-1, 1, shape)
 
 
+def forms(spec, algorithm=None):
+    """The spec in both layouts and dtypes, or in those dtypes that an algorithm has."""
+    dtypes = DTYPES[:1] if algorithm in FLOAT32_ONLY else DTYPES
+    return [replace(spec, dtype=dtype, channels_last=last) for last in (False, True) for dtype in dtypes]
+
+
 def variants(line, direction, algorithm=None):
-    """Read the line for one direction, in both layouts and dtypes, or in those dtypes that an algorithm has."""
-    spec = Spec.parse(line)
-    return [
-        replace(spec, direction=direction, dtype=dtype, channels_last=last)
-        for last in (False, True)
-        for dtype in (DTYPES[:1] if algorithm in FLOAT32_ONLY else DTYPES)
-    ]
+    """Read the line for one direction, in all forms."""
+    return forms(replace(Spec.parse(line), direction=direction), algorithm)
 
 
 def served(line, direction, algorithm):
@@ -257,11 +263,17 @@ def core_plan(spec, algorithm, isa=None, max_workspace=WORKSPACE):
 
 
 def core_run(spec, plan, image, weight):
-    """Run a plan on arrays with channels before space; so is the result (a weight gradient has no layout)."""
+    """Run a plan on arrays with channels before space; so is the result (a weight gradient has no layout).
+
+    It begins as NaN: an output that is not written is seen.
+    """
     gradient = spec.direction == "grad_weight"
     if weight is not None:
         weight = to_layout(weight, spec) if gradient else weight.astype(spec.dtype)
-    result = plan.run(to_layout(image, spec), weight, None, None, None)
+    x, w, y = shapes(spec)
+    out = np.full({"forward": y, "grad_input": x, "grad_weight": w}[spec.direction], np.nan)
+    out = out.astype(spec.dtype) if gradient else to_layout(out, spec)
+    result = plan.run(to_layout(image, spec), weight, None, None, out)
     return result if gradient else from_layout(result, spec)
 
 

@@ -1,11 +1,14 @@
 """Problems drawn with all their parameters together, through the public functions, against the oracle."""
 
+from dataclasses import replace
+from functools import partial
+
 import numpy as np
 import oracle
 import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
-from problems import assert_right, integers
+from problems import DIRECTIONS, STATED, assert_right, expected, forms, integers, results, shapes
 from strategies import call_settings, convolutions
 from views import DISGUISES, WRITABLE, broadcast
 
@@ -133,3 +136,23 @@ def test_plan_runs_again_and_again(case, times):
     assert settings["algorithm"] in ("auto", plan.algorithm)
     for factor in range(1, times + 1):  # integer multiples stay exact
         check(plan(x * case["dtype"](factor)), right * factor, case, plan.algorithm, spec, sums * factor)
+
+
+@given(convolutions())
+def test_every_algorithm_layout_and_direction(case):
+    known = {**case["settings"], "padding_mode": case["mode"]}
+    w_shape = (case["co"], case["x"][1] // known["groups"], *case["kernel"])
+    spec = convkern.explain(case["x"], w_shape, **known).spec
+    convkern.set_num_threads(case["threads"])
+    for direction in DIRECTIONS:
+        one = replace(spec, direction=direction)
+        x, w, y = shapes(one)
+        image = integers(y if direction == "grad_input" else x, 1)
+        weight = integers(y if direction == "grad_weight" else w, 2)
+        right, sums = answers(partial(expected, one), image, weight)
+        for name, algorithm in STATED.items():
+            if algorithm.supports(one) is not None:
+                continue
+            for form in forms(one, name):
+                for got in results(form, name, case["isa"], image, weight):
+                    assert_right(got, right, name, form, sums)

@@ -1,7 +1,8 @@
-"""One summed channel a group, three ways as csrc/algo/depthwise.cpp takes them, and the weight gradient.
+"""One summed channel a group, four ways as csrc/algo/depthwise.cpp takes them, and the weight gradient.
 
 sweep    channels lie side by side: vectors of channels walk along the image's own lines
 planes   pixels lie side by side: vectors of pixels over padded copies of planes, taps broadcast
+folded   few channels lie side by side: vectors of whatever a padded copy of a line holds
 ring     everything else: lines of channel vectors copied into a ring
 
 cycles = vectors x (taps x tap + result) + lines, tiles and planes begun + elements copied
@@ -12,7 +13,7 @@ import math
 from ..machine import Machine
 from ..spec import Spec
 from .base import Algorithm, moved, packing, unit
-from .direct import image_lies_along_x, result_lies_along_x
+from .direct import image_lies_along_x, written_along_x
 from .lowered import Axis, Problem, lower
 
 # Taps in units of machine.tap_cycles, where several lines of outputs share a load (square windows of 3, 5 and 7), where
@@ -25,6 +26,7 @@ SWEEP_LINE, TILE_LINE, PLANE, TASK = 80.0, 11.8, 49.1, 277.0  # cycles: to begin
 COPY, TAKE, TURN, GATHER, APART = 0.13, 0.37, 1.2, 1.9, 1.6
 TAKE_FAR, WEIGHT_GATHER = 3.0, 6.6  # from a line of a longer stride; one by one for the weight gradient
 COPIED_LINE, PARTIAL = 2.6, 7.9  # cycles: a plane's line; a pixel whose channels fill no vector
+FOLDED_LINE, SPLIT = 100.0, 5.0  # cycles: a line, for each vector until its channels repeat; a pixel of a stride
 # The weight gradient: cycles a line of taps, a pixel and tap, in place; how much dearer the ring is.
 WEIGHT_LINE, WEIGHT_TAP, WEIGHT_RING = 100.0, 1.5, 1.5
 SQUARE = (3, 5, 7)
@@ -67,16 +69,31 @@ class Depthwise(Algorithm):
 
 
 def way(problem: Problem, spec: Spec, lanes: int) -> str:
-    """Which of the three serves a problem."""
+    """Which of the four serves a problem."""
     z, y, x = problem.axes
     inside = spec.padding_mode == "zeros" or spec.direction == "grad_input" or not x.padded
-    if problem.outputs == 1 and spec.channels_last and problem.groups >= lanes and inside:
+    if problem.outputs != 1:
+        return "ring"
+    if spec.channels_last and problem.groups >= lanes and inside:
         kernels = x.taps <= 7 and x.stride <= 2 and 1 in (x.stride, x.dilation)
         if kernels and z.taps * y.taps <= 64:
             return "sweep"
-    lies = image_lies_along_x(spec) and result_lies_along_x(problem, spec) and x.out > 1
-    fits = x.taps <= 64 and x.stride <= 4 and x.out <= 16384 and y.taps * y.dilation + 8 * y.stride <= 256
-    return "planes" if problem.outputs == z.taps == 1 and lies and fits else "ring"
+    if image_lies_along_x(spec) and written_along_x(spec) and z.taps == 1 and x.out >= (2 if problem.step == 1 else 8):
+        high = y.taps * y.dilation + 8 * y.stride <= 256 and x.out <= 16384
+        fits = x.taps * x.dilation <= 4096 if one_line(y) else high
+        if fits and x.taps <= 64 and max(x.stride, problem.step) <= 4:
+            return "planes"
+    if spec.channels_last and 1 < problem.groups < lanes and problem.step == 1 and x.out > 1:
+        columns = (min(64, x.out) - 1) * x.stride + (x.taps - 1) * x.dilation + 1
+        ring = z.taps * ((y.taps - 1) * y.dilation + 1) * (columns * problem.groups + lanes * x.stride)
+        if max(ring, problem.groups * problem.depth * lanes) <= 1 << 17:
+            return "folded"
+    return "ring"
+
+
+def one_line(y: Axis) -> bool:
+    """Whether a line of outputs is the only one of its plane: it is wrapped into several."""
+    return y.out == y.taps == 1
 
 
 def shares_loads(y: Axis, x: Axis) -> bool:
@@ -99,9 +116,18 @@ def forward_cycles(problem: Problem, spec: Spec, machine: Machine) -> float:
         along, shared = -(-x.out // lanes), y.taps in SQUARE and y.stride <= 2 and y.dilation == 1
         price = SHARED_TAP if shared else SINGLE_TAP
         cycles = planes * y.out * along * (price * taps * machine.tap_cycles + PLANE_VECTOR)
-        cycles += planes * (PLANE + -(-y.out // 4) * along * TILE_LINE)
+        tiles = -(-along // 4) if one_line(y) else -(-y.out // 4) * along
+        cycles += planes * (PLANE + tiles * TILE_LINE)
+        if problem.step > 1:
+            cycles += planes * y.out * (COPIED_LINE + x.out * (TAKE if problem.step == 2 else TAKE_FAR) * element)
         copy = COPY if x.stride == 1 else TAKE if x.stride == 2 else TAKE_FAR
         return cycles + planes * y.reads * (COPIED_LINE * x.stride + x.in_ * copy * element) + TASK
+    if chosen == "folded":
+        vectors = problem.batch * problem.pixels * problem.groups / lanes
+        cycles = vectors * (SINGLE_TAP * taps * machine.tap_cycles + RING_VECTOR)
+        cycles += problem.batch * z.out * y.out * problem.groups // math.gcd(problem.groups, lanes) * FOLDED_LINE
+        pixels = problem.batch * z.reads * y.reads * x.in_
+        return cycles + pixels * (problem.groups * COPY * element if x.stride == 1 else SPLIT) + TASK
     vectors = -(-problem.groups // lanes) * problem.outputs
     cycles = problem.batch * problem.pixels * vectors * (RING_TAP * taps * machine.tap_cycles + RING_VECTOR)
     cycles += problem.batch * z.out * y.out * vectors * machine.line_cycles

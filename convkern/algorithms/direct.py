@@ -152,9 +152,13 @@ def image_lies_along_x(spec: Spec) -> bool:
     return not spec.channels_last or (spec.co if spec.direction == "grad_input" else spec.ci) == 1
 
 
+def written_along_x(spec: Spec) -> bool:
+    """Whether results of a line lie together, or together but for those of other problems."""
+    return not spec.channels_last or (spec.ci if spec.direction == "grad_input" else spec.co) == 1
+
+
 def result_lies_along_x(problem: Problem, spec: Spec) -> bool:
-    written = spec.ci if spec.direction == "grad_input" else spec.co
-    return problem.step == 1 and (not spec.channels_last or written == 1)
+    return problem.step == 1 and written_along_x(spec)
 
 
 def problem_cycles(problem: Problem, way: Way, spec: Spec, machine: Machine) -> float:

@@ -9,6 +9,7 @@
 
 #include "algo/algorithms.h"
 #include "algo/depthwise.h"
+#include "algo/depthwise_folded.h"
 #include "algo/depthwise_planes.h"
 #include "algo/depthwise_sweep.h"
 #include "core/operand.h"
@@ -219,6 +220,12 @@ class Depthwise final : public Algorithm {
         parallel_shares(planes.tasks(), planes.threads(), [&](int64_t task, int) {
           if (!planes.task(spec_, o, packed, task, stage_slot)) failed.store(true, std::memory_order_relaxed);
         });
+      } else if (p.pixels() > 0 && Folded<T>::serves(kernels_, p, o.residual.data != nullptr)) {
+        const Folded<T> folded(kernels_, p, num_threads());
+        parallel_shares(folded.tasks(), folded.threads(), [&](int64_t task, int) {
+          if (!folded.task(spec_, o, packed, task, stage_slot, table_slot))
+            failed.store(true, std::memory_order_relaxed);
+        });
       } else if (p.pixels() > 0) {
         const Layout<T> layout(kernels_, p, num_threads());
         const Run<T> run{spec_, o, kernels_, p, q, layout, packed};
@@ -246,6 +253,12 @@ class Depthwise final : public Algorithm {
         const Planes<T> planes(kernels_, p, num_threads());
         most =
             std::max(most, std::min<int64_t>(planes.threads(), planes.tasks()) * planes.staged() * int64_t{sizeof(T)});
+        continue;
+      }
+      if (Folded<T>::serves(kernels_, p, false)) {
+        const Folded<T> folded(kernels_, p, num_threads());
+        most =
+            std::max(most, std::min<int64_t>(folded.threads(), folded.tasks()) * folded.staged() * int64_t{sizeof(T)});
         continue;
       }
       const Layout<T> layout(kernels_, p, num_threads());

@@ -69,6 +69,26 @@ inline StagedLayout::Inner inner_dimension(const Problem& p) {
   return StagedLayout::x;
 }
 
+// The columns start + phase, start + phase + split, ... among `count` padded ones: the i-th is column first + i * split
+// of the image, inside it for lo <= i < hi.
+struct PhaseColumns {
+  int64_t first, count, lo, hi;
+
+  PhaseColumns() = default;
+  PhaseColumns(int64_t start, int64_t columns, int64_t in, int64_t split, int64_t phase)
+      : first(start + phase), count(columns > phase ? (columns - phase + split - 1) / split : 0) {
+    lo = first < 0 ? (-first + split - 1) / split : 0;
+    lo = lo < count ? lo : count;
+    hi = first < in ? (in - first + split - 1) / split : 0;
+    hi = hi < lo ? lo : hi < count ? hi : count;
+  }
+  template <class F>
+  void each_outside(F&& f) const {
+    for (int64_t i = 0; i < lo; ++i) f(i);
+    for (int64_t i = hi; i < count; ++i) f(i);
+  }
+};
+
 namespace detail {
 
 // One x row: the part inside the image is copied, the borders follow the padding mode.
@@ -76,25 +96,18 @@ template <class T>
 void stage_row(const T* from, ptrdiff_t step, int64_t in, int mode, int64_t start, int64_t count, int64_t split,
                int64_t phase_pitch, T* to) {
   for (int64_t phase = 0; phase < split; ++phase, to += phase_pitch) {
-    const int64_t n = (count - phase + split - 1) / split, first = start + phase;
-    if (n <= 0) continue;
-    int64_t lo = first < 0 ? (-first + split - 1) / split : 0;
-    int64_t hi = first < in ? (in - first + split - 1) / split : 0;
-    lo = lo < n ? lo : n;
-    hi = hi < lo ? lo : hi < n ? hi : n;
-    const auto border = [&](int64_t i) {
-      const int64_t source = pad_index(mode, first + i * split, in);
-      to[i] = source < 0 ? T(0) : from[source * step];
-    };
-    for (int64_t i = 0; i < lo; ++i) border(i);
-    const T* inside = from + (first + lo * split) * step;
+    const PhaseColumns columns(start, count, in, split, phase);
+    const T* inside = from + (columns.first + columns.lo * split) * step;
     const ptrdiff_t stride = step * split;
     if (stride == 1) {
-      if (hi > lo) memcpy(to + lo, inside, (hi - lo) * sizeof(T));
+      if (columns.hi > columns.lo) memcpy(to + columns.lo, inside, (columns.hi - columns.lo) * sizeof(T));
     } else {
-      for (int64_t i = lo; i < hi; ++i, inside += stride) to[i] = *inside;
+      for (int64_t i = columns.lo; i < columns.hi; ++i, inside += stride) to[i] = *inside;
     }
-    for (int64_t i = hi; i < n; ++i) border(i);
+    columns.each_outside([&](int64_t i) {
+      const int64_t source = pad_index(mode, columns.first + i * split, in);
+      to[i] = source < 0 ? T(0) : from[source * step];
+    });
   }
 }
 

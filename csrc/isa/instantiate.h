@@ -50,6 +50,7 @@ constexpr Kernels<T> make_kernels() {
   table.sweep = sweep<T>;
   table.depthwise_plane = depthwise_plane<T>;
   table.every_nth = every_nth<T>;
+  table.to_every_nth = to_every_nth<T>;
   table.depthwise_weight = depthwise_weight<T>;
   table.depthwise_weight_3x3 = CK_REGISTERS >= 32 ? depthwise_weight_3x3<T> : nullptr;
   table.fft = fft_kernels<T>();

@@ -174,5 +174,31 @@ void every_nth(const T* x, ptrdiff_t from_row, ptrdiff_t step, int64_t n, T* to,
   }
 }
 
+// to[r][i * step] = x[r][i] for i < n. What lies between may be read and written again with the values it has, where
+// `between` says so: nobody else writes there meanwhile.
+template <class T>
+void to_every_nth(const T* x, ptrdiff_t from_row, int64_t n, T* to, ptrdiff_t to_row, ptrdiff_t step, int64_t rows,
+                  bool between) {
+  constexpr int w = lanes<T>;
+  const auto weave = [](T* at, auto even, auto odd) __attribute__((always_inline)) {
+    const Vector<T> low = shuffle<T, Perfect<T, false>>(even, odd), high = shuffle<T, Perfect<T, true>>(even, odd);
+    store<T>(at, low);
+    store<T>(at + w, high);
+  };
+  if (step == 2 && n > w && between) {
+    for (; rows > 0; --rows, x += from_row, to += to_row) {
+      for (int64_t i = 0; i + w < n; i += w) {
+        T* at = to + 2 * i;
+        weave(at, load<T>(x + i), every_second<T, true>(load<T>(at), load<T>(at + w)));
+      }
+      T* last = to + 2 * (n - w) - 1;  // the last element has no neighbour on its right, perhaps
+      weave(last, every_second<T, false>(load<T>(last), load<T>(last + w)), load<T>(x + n - w));
+    }
+  } else {
+    for (; rows > 0; --rows, x += from_row, to += to_row)
+      for (int64_t i = 0; i < n; ++i) to[i * step] = x[i];
+  }
+}
+
 }  // namespace CK_ISA
 }  // namespace convkern

@@ -16,7 +16,13 @@ void pack(MatrixView<const T> source, int64_t rows, int64_t columns, T* panel, i
   constexpr int w = lanes<T>;
   if (source.column == 1) {
     if (source.row == columns && columns == width) columns = width = rows * columns, rows = 1;  // one run
-    for (int64_t i = 0; i < rows; ++i) {
+    int64_t i = 0;
+    if (columns < w && width == columns && source.row > 0) {  // what a vector has too much, the next rows write over
+      const int64_t end = (rows - 1) * source.row + columns;
+      for (; i * source.row + w <= end && i * width + w <= rows * width; ++i)
+        store<T>(panel + i * width, load<T>(source.data + i * source.row));
+    }
+    for (; i < rows; ++i) {
       const T* from = source.data + i * source.row;
       T* to = panel + i * width;
       int64_t j = 0;

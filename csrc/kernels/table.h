@@ -214,6 +214,9 @@ struct Kernels {
   void (*depthwise_plane)(const DepthwisePlane<T>& job);
   // to[r][i] = x[r][i * step] for i < n, r < rows.
   void (*every_nth)(const T* x, ptrdiff_t from_row, ptrdiff_t step, int64_t n, T* to, ptrdiff_t to_row, int64_t rows);
+  // to[r][i * step] = x[r][i], likewise. `between`: what lies between them is the caller's alone and may be rewritten.
+  void (*to_every_nth)(const T* x, ptrdiff_t from_row, int64_t n, T* to, ptrdiff_t to_row, ptrdiff_t step, int64_t rows,
+                       bool between);
 
   // sums[k] += sum_i grad[i * grad_step] * x[i * step + k * tap_step] for `taps` taps k: vectors of channels, strides
   // in elements.
