@@ -123,8 +123,8 @@ def forward_cycles(problem: Problem, spec: Spec, machine: Machine) -> float:
         copy = COPY if x.stride == 1 else TAKE if x.stride == 2 else TAKE_FAR
         return cycles + planes * y.reads * (COPIED_LINE * x.stride + x.in_ * copy * element) + TASK
     if chosen == "folded":
-        vectors = problem.batch * problem.pixels * problem.groups / lanes
-        cycles = vectors * (SINGLE_TAP * taps * machine.tap_cycles + RING_VECTOR)
+        numbers = problem.batch * problem.pixels * problem.groups
+        cycles = numbers / lanes * (SINGLE_TAP * taps * machine.tap_cycles + RING_VECTOR)
         cycles += problem.batch * z.out * y.out * problem.groups // math.gcd(problem.groups, lanes) * FOLDED_LINE
         pixels = problem.batch * z.reads * y.reads * x.in_
         return cycles + pixels * (problem.groups * COPY * element if x.stride == 1 else SPLIT) + TASK
