@@ -19,7 +19,7 @@ ROUNDOFF = 2.0**-17  # of splitting both factors and leaving a product out, 3 * 
 
 # Prices in cycles: a tile of sums begun and stored; its chains where it is alone; a row of a tile that is stored across
 # lines; a number that is gathered from planes before it is split; a weight packed; a block begun.
-TILE, ALONE, TURNED, GATHERED, PACKED, BLOCK = 520.0, 0.9, 8.0, 0.7, 5.0, 600.0
+TILE, ALONE, TURNED, GATHERED, PACKED, BLOCK = 520.0, 0.9, 8.0, 0.7, 1.5, 600.0
 STREAMED = 0.5  # of the time that weights take to come from L3
 
 

@@ -29,22 +29,31 @@ bool pack_columns(const Kernels<float>& kernels, const Problem& p, const Bf16Lay
   const int64_t width = layout.columns(p, j) * bf16_columns;
   Chunk chunk = Chunking(p, INT64_MAX, true)[0];
   const int64_t taps_x = chunk.whole[3], outer = chunk.whole[1] * chunk.whole[2];
-  float* panel = scratch_of<float>(panel_slot, layout.runs / std::max<int64_t>(1, outer) * layout.run * width);
+  // All taps at once where L2 holds them, since they lie side by side; else those of a line.
+  const bool whole = p.depth() * width * int64_t{sizeof(float)} <= cpu_info().l2 / 2;
+  const int64_t times = whole ? 1 : outer, runs = layout.runs / std::max<int64_t>(1, times);
+  float* panel = scratch_of<float>(panel_slot, runs * layout.run * width);
   if (!panel) return false;
   kernel += j * bf16_panel * p.kernel.output;
-  const int64_t used = std::min<int64_t>(width, p.outputs - j * bf16_panel), per_line = layout.along_x ? 1 : taps_x;
-  for (int64_t line = 0; line < outer; ++line) {  // taps of one line at a time
-    chunk.start[1] = line / p.axis[1].taps, chunk.start[2] = line % p.axis[1].taps;
-    chunk.extent[1] = chunk.extent[2] = chunk.whole[1] = chunk.whole[2] = 1;
-    chunk.depth = chunk.whole[0] * taps_x;
+  const int64_t used = std::min<int64_t>(width, p.outputs - j * bf16_panel);
+  for (int64_t line = 0; line < times; ++line) {
+    if (!whole) {
+      chunk.start[1] = line / p.axis[1].taps, chunk.start[2] = line % p.axis[1].taps;
+      chunk.extent[1] = chunk.extent[2] = chunk.whole[1] = chunk.whole[2] = 1;
+      chunk.depth = chunk.whole[0] * taps_x;
+    }
     pack_panel(kernels, p, kernel, chunk, used, width, panel);
-    for (int64_t r = 0; r < per_line; ++r)
+    for (int64_t r = 0; r < runs; ++r)
       for (int64_t s = 0; s < layout.run_steps; ++s, b += 2 * width * bf16_depth)
         kernels.bf16x3.pack(panel + (r * layout.run + s * bf16_depth) * width,
                             std::min<int64_t>(bf16_depth, layout.run - s * bf16_depth), width, b);
   }
   scratch_release(panel_slot);
   return true;
+}
+
+const float* kernel_of(const Problem& p, const ck_operands& o, int64_t g) {
+  return static_cast<const float*>(o.kernel.data) + p.kernel.offset + g * p.kernel.group;
 }
 
 // One call on one problem: everything the tasks share.
@@ -54,7 +63,7 @@ struct Run {
   const Kernels<float>& kernels;
   const Problem& p;
   const Bf16Layout& layout;
-  const uint16_t* packed;
+  const uint16_t* packed;      // or null: tasks pack their panels
   std::atomic<bool>* tainted;  // per sample
 
   bool task(int64_t index) const {
@@ -66,7 +75,8 @@ struct Run {
     uint16_t* staged = scratch_of<uint16_t>(stage_slot, samples * 2 * plane);
     float* line = scratch_of<float>(line_slot, layout.line_elements(p));
     ptrdiff_t* step = scratch_of<ptrdiff_t>(step_slot, layout.steps);
-    if (!staged || !line || !step) return false;
+    uint16_t* fresh = packed ? nullptr : scratch_of<uint16_t>(kernel_slot, layout.panel_elements());
+    if (!staged || !line || !step || (!packed && !fresh)) return false;
     for (int64_t b = 0; b < samples; ++b) stage(g, block, b, s, line, staged + 2 * b * plane, plane);
     list_steps(s, step);
 
@@ -89,18 +99,24 @@ struct Run {
       job.end[0] = static_cast<int>(std::min<int64_t>(bf16_rows, s.rows - first));
       job.begin[1] = static_cast<int>(r + bf16_rows - second);
       job.end[1] = bf16_rows;
-      for (int64_t j = from; j < to; ++j) multiply(g, block, b, s, r, first, two ? second : first, j, job);
+      for (int64_t j = from; j < to; ++j) {
+        job.b = packed ? packed + g * layout.kernel_elements() + j * layout.panel_elements() : fresh;
+        multiply(g, block, b, s, r, first, two ? second : first, j, job);
+      }
     };
-    if (layout.columns_outside) {
-      for (int64_t j = first; j < last; ++j)
+    if (layout.columns_outside || !packed) {
+      for (int64_t j = first; j < last; ++j) {
+        if (!packed && !pack_columns(kernels, p, layout, kernel_of(p, operands, g), j, fresh)) return false;
         for (int64_t b = 0; b < samples; ++b)
           for (int64_t r = 0; r < s.rows; r += 2 * bf16_rows) rows(b, r, j, j + 1);
+      }
     } else {
       for (int64_t b = 0; b < samples; ++b)
         for (int64_t r = 0; r < s.rows; r += 2 * bf16_rows) rows(b, r, first, last);
     }
     kernels.bf16x3.end();
     scratch_release(stage_slot);
+    if (!packed) scratch_release(kernel_slot);
     return true;
   }
 
@@ -190,7 +206,6 @@ struct Run {
     alignas(64) float bias[bf16_panel];
     const int columns = layout.columns(p, j);
     const int64_t start = j * bf16_panel, used = std::min<int64_t>(columns * bf16_columns, p.outputs - start);
-    job.b = packed + g * layout.kernel_elements() + j * layout.panel_elements();
     job.columns = columns;
     job.used = static_cast<int>(used);
     job.bias = nullptr;
@@ -257,8 +272,8 @@ class Bf16x3 final : public Algorithm {
       const Problem p = problem(o, i);
       if (p.pixels() == 0) continue;
       const Bf16Layout layout(p, num_threads());
-      const uint16_t* packed = reinterpret_cast<const uint16_t*>(packed_.data) + starts_[i];
-      if (o.kernel.data) {
+      const uint16_t* packed = o.kernel.data ? nullptr : reinterpret_cast<const uint16_t*>(packed_.data) + starts_[i];
+      if (o.kernel.data && layout.blocks.count() > 1) {  // several blocks use a panel: pack it once for this call
         uint16_t* fresh = scratch_of<uint16_t>(kernel_slot, p.groups * layout.kernel_elements());
         if (!fresh || !pack_phase(p, o, fresh)) return CK_OUT_OF_MEMORY;
         packed = fresh;
@@ -305,8 +320,7 @@ class Bf16x3 final : public Algorithm {
     const int threads = p.groups * p.outputs * p.depth() > 65536 ? num_threads() : 1;
     parallel_for(p.groups * layout.panels, threads, [&](int64_t task, int) {
       const int64_t g = task / layout.panels, j = task % layout.panels;
-      const float* kernel = static_cast<const float*>(o.kernel.data) + p.kernel.offset + g * p.kernel.group;
-      if (!pack_columns(kernels_, p, layout, kernel, j,
+      if (!pack_columns(kernels_, p, layout, kernel_of(p, o, g), j,
                         to + g * layout.kernel_elements() + j * layout.panel_elements()))
         failed.store(true, std::memory_order_relaxed);
     });
