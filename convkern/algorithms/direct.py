@@ -17,7 +17,7 @@ from .tiles import Product, Shape, product, shapes
 # How csrc/algo/direct_blocking.cpp counts when it chooses: cycles an element, a tile, a vector with lanes to spare,
 # and a row of a tile at which a line of results is left.
 GATHERED, SPLIT, TRANSPOSED, BEGUN, PARTIAL, CUT = 4.0, 0.7, 0.3, 40.0, 5.0, 10.0
-STEPS = (2.5, 4.0)  # loads a cycle, cycles of latency: as csrc/core/gemm.h prices a step
+LOADS, LOADS_64, LATENCY = 2.5, 2.1, 4.0  # loads a cycle, those of vectors of 64 bytes; cycles of latency
 
 # Prices in units of machine.shuffle_cycles: an element gathered from channels-last pixels, taken from lines of stride 2
 # and of more, copied with a padded line, stored by itself, through transposes, from a vector that it does not fill.
@@ -101,6 +101,7 @@ def ways(problem: Problem, spec: Spec, machine: Machine) -> tuple[Way, Way | Non
     results = problem.images * problem.pixels * problem.outputs
     image = problem.images * problem.channels * math.prod(axis.in_ for axis in problem.axes)
     rows = min(problem.pixels, 512)
+    prices = (LOADS_64 if machine.lanes == 16 else LOADS, LATENCY)
 
     def outputs_in_lanes(shape: Shape) -> Way:
         one = product(machine, shape, lanes, problem.outputs, rows, problem.depth)
@@ -108,7 +109,7 @@ def ways(problem: Problem, spec: Spec, machine: Machine) -> tuple[Way, Way | Non
         store = 0.0 if lies_along_channels(spec) else TRANSPOSED * results
         if lies_along_channels(spec) and problem.outputs % lanes:
             store = PARTIAL * problem.images * problem.pixels
-        counted = product(machine, shape, lanes, problem.outputs, rows, problem.depth, prices=STEPS)
+        counted = product(machine, shape, lanes, problem.outputs, rows, problem.depth, prices=prices)
         steps = counted.steps * problem.images * problem.pixels / max(1, rows)
         return Way(False, shape[1], whole, steps + BEGUN * whole.tiles + whole.stores + store)
 
@@ -122,7 +123,7 @@ def ways(problem: Problem, spec: Spec, machine: Machine) -> tuple[Way, Way | Non
         if not result_lies_along_x(problem, spec):
             store = turned(problem.outputs, problem.groups, lanes) if spec.channels_last else TRANSPOSED
         store *= results
-        counted = product(machine, shape, lanes, x.out, problem.outputs, problem.depth, split_loads=True, prices=STEPS)
+        counted = product(machine, shape, lanes, x.out, problem.outputs, problem.depth, split_loads=True, prices=prices)
         steps = counted.steps * problem.images * problem.pixels / max(1, x.out)
         return Way(True, shape[1], whole, steps + BEGUN * whole.tiles + whole.stores + move * image + store)
 

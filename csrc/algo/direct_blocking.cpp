@@ -8,11 +8,18 @@
 namespace convkern {
 namespace {
 
+// Loads a cycle that tiles may count on. Of vectors of 64 bytes CPUs load two, of others up to three; a tile that needs
+// them all is slower than one that does not, the more where another thread shares the core.
+template <class T>
+double loads_per_cycle(const Kernels<T>& kernels) {
+  return kernels.lanes * sizeof(T) >= 64 ? 2.1 : 2.5;
+}
+
 // Cycles of `count` rows against one panel, `depth` steps: tiles of even height, each with a fixed cost.
 template <class T>
-double panel_cycles(const TileShape<T>& shape, double count, double depth, double vector_loads) {
+double panel_cycles(const TileShape<T>& shape, double count, double depth, double vector_loads, double loads) {
   const double tiles = std::max(1.0, std::ceil(count / shape.rows)), rows = count / tiles;
-  return tiles * (depth * step_cycles(rows, shape.vectors, vector_loads) + 40 + rows * shape.vectors);
+  return tiles * (depth * step_cycles(rows, shape.vectors, vector_loads, loads) + 40 + rows * shape.vectors);
 }
 
 template <class T>
@@ -20,7 +27,7 @@ double panels_cycles(const Kernels<T>& kernels, const TileShape<T>& shape, int64
                      bool unaligned) {
   const Panels<T> panels(kernels, shape, positions);
   const auto one = [&](const TileShape<T>& s) {
-    return panel_cycles(s, rows, depth, s.vectors * (unaligned ? 1.5 : 1.0));
+    return panel_cycles(s, rows, depth, s.vectors * (unaligned ? 1.5 : 1.0), loads_per_cycle(kernels));
   };
   return panels.panels ? (panels.panels - 1) * one(*panels.main) + one(*panels.last) : 0;
 }

@@ -42,8 +42,8 @@ struct Panels {
 };
 
 // Cycles that one step k of a tile takes: multiply-adds at two a cycle, loads, or the latency of few chains.
-inline double step_cycles(double rows, int vectors, double vector_loads) {
-  constexpr double loads_per_cycle = 2.5, latency = 4.0;
+inline double step_cycles(double rows, int vectors, double vector_loads, double loads_per_cycle = 2.5) {
+  constexpr double latency = 4.0;
   const double arithmetic = rows * vectors / 2, loads = (2 * rows + vector_loads + 1) / loads_per_cycle;
   const double most = arithmetic > loads ? arithmetic : loads;
   return most > latency ? most : latency;
