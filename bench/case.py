@@ -1,6 +1,7 @@
 """One convolution with its data, the same numbers in every process: drawn from the descriptor alone.
 
-Arrays are logical (N, C, *S) and (O, I, *K); who wants channels last makes his own copy before the clock starts.
+Arrays are logical (N, C, *S) and (O, I, *K); who wants channels last makes his own copy before the clock starts. All
+begin at a cache line, as the tensors of frameworks and the results of convkern do; NumPy's own begin 16 bytes later.
 """
 
 from __future__ import annotations
@@ -17,6 +18,15 @@ from numpy.typing import NDArray
 from convkern.spec import Spec
 
 Array = NDArray[np.floating]
+
+
+def aligned(array: Array) -> Array:
+    """Return a contiguous copy that begins at a cache line."""
+    memory = np.empty(array.nbytes + 64, np.uint8)
+    start = -memory.ctypes.data % 64
+    copy: Array = memory[start : start + array.nbytes].view(array.dtype).reshape(array.shape)
+    copy[...] = array
+    return copy
 
 
 class SkipError(Exception):
@@ -42,7 +52,7 @@ class Case:
         s = self.spec
         text = f"{salt} {s.n} {s.groups} {s.ci} {s.co} {s.input} {s.kernel} {s.stride} {s.dilation} {s.padding}"
         random = np.random.default_rng(zlib.crc32(text.encode()))
-        return random.uniform(-1, 1, shape).astype(s.dtype)
+        return aligned(random.uniform(-1, 1, shape).astype(s.dtype))
 
     @cached_property
     def x(self) -> Array:
@@ -77,7 +87,7 @@ class Case:
 
 def last(array: Array) -> Array:
     """Return a contiguous channels-last copy of a channels-first array."""
-    return np.ascontiguousarray(np.moveaxis(array, 1, -1))
+    return aligned(np.moveaxis(array, 1, -1))
 
 
 def first(array: Array) -> Array:

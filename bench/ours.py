@@ -18,7 +18,7 @@ from convkern.algorithms import ALGORITHMS
 from convkern.dispatch import explain_spec
 from convkern.spec import Spec
 
-from .case import Array, Case, Contestant, SkipError, first, last
+from .case import Array, Case, Contestant, SkipError, aligned, first, last
 
 LAYOUTS = {False: "NCHW", True: "NHWC"}
 
@@ -53,7 +53,7 @@ def plan(case: Case, channels_last: bool, algorithm: str = "auto") -> Contestant
     """Prepare a plan, its weights packed, by the algorithm of this name or the dispatcher's choice."""
     s = case.spec
     settings = _settings(case, channels_last)
-    order: Callable[[Array], Array] = last if channels_last else np.ascontiguousarray
+    order: Callable[[Array], Array] = last if channels_last else aligned
     x_shape = order(case.x).shape
     try:
         prepared = convkern.plan(
@@ -63,7 +63,7 @@ def plan(case: Case, channels_last: bool, algorithm: str = "auto") -> Contestant
         raise SkipError(str(error)) from None
     image = order(case.image)
     if s.direction == "grad_weight":
-        out = np.zeros(case.result_shape, s.dtype)
+        out = aligned(np.zeros(case.result_shape, s.dtype))
         run = partial(prepared, image, out, grad=order(case.grad))
     else:
         out = order(np.zeros(case.result_shape, s.dtype))
@@ -82,7 +82,7 @@ def choice(spec: Spec, channels_last: bool, planned: bool) -> Any:
 def call(case: Case, channels_last: bool, algorithm: str = "auto") -> Contestant:
     """Prepare the function a user calls, weights as they are."""
     s = case.spec
-    order: Callable[[Array], Array] = last if channels_last else np.ascontiguousarray
+    order: Callable[[Array], Array] = last if channels_last else aligned
     settings = _settings(case, channels_last)
     if algorithm != "auto":
         settings["algorithm"] = algorithm

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from .case import Array, Case, Contestant, SkipError, first, last
+from .case import Array, Case, Contestant, SkipError, aligned, first, last
 
 Factories = dict[str, Callable[[], Contestant]]
 
@@ -61,7 +61,7 @@ def torch_contestants(case: Case, threads: int) -> Factories:
         layout = formats[rank] if channels_last else torch.contiguous_format
 
         def tensor(array: np.ndarray) -> torch.Tensor:
-            return torch.from_numpy(array.copy()).contiguous(memory_format=layout)
+            return torch.from_numpy(aligned(array)).contiguous(memory_format=layout)
 
         x, weight = tensor(case.x), tensor(case.weight)
         bias = None if case.bias is None else torch.from_numpy(case.bias)
@@ -150,7 +150,7 @@ def openvino_contestant(x: Array, node: Callable[[Any], Any], channels_last: boo
     hints = {"PERFORMANCE_HINT": "LATENCY", "INFERENCE_PRECISION_HINT": "f32", "INFERENCE_NUM_THREADS": threads}
     request = openvino.Core().compile_model(model, "CPU", hints).create_infer_request()
     source = last(x) if channels_last else x
-    out = np.zeros(tuple(model.output(0).shape), np.float32)
+    out = aligned(np.zeros(tuple(model.output(0).shape), np.float32))
     request.set_input_tensor(openvino.Tensor(source, shared_memory=True))
     request.set_output_tensor(openvino.Tensor(out, shared_memory=True))
     # Tensors on shared memory do not keep their arrays alive.
@@ -220,7 +220,7 @@ def scipy_contestants(case: Case, threads: int) -> Factories:
             w.start != k // 2 for w, k in zip(window, weight.shape, strict=True)
         ):
             raise SkipError("centred odd filters only")
-        out = np.empty_like(x)
+        out = aligned(np.zeros_like(x))
         return Contestant(lambda: ndimage.correlate(x, weight, out, "constant"), lambda: out[None, None])
 
     return {
@@ -240,7 +240,7 @@ def opencv_contestants(case: Case, threads: int) -> Factories:
         if x.ndim != 2 or x.shape != case.spec.output:
             raise SkipError("images of unchanged size only")
         anchor = tuple(lo for lo, _ in reversed(case.spec.padding))
-        out = np.empty_like(x)
+        out = aligned(np.zeros_like(x))
 
         def run() -> None:
             cv2.filter2D(x, -1, weight, out, anchor, 0, cv2.BORDER_CONSTANT)

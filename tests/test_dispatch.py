@@ -57,7 +57,7 @@ GOLDEN_AMX = {
     "downsampling 1x1": "bf16x3 bf16x3",
     "grouped": "bf16x3 bf16x3",
     "dilated": "bf16x3 bf16x3",
-    "3x3 of an image": "winograd4 winograd4",
+    "3x3 of an image": "direct direct",
     "3x3 weight gradient": "winograd4 winograd4",
     "3x3 in double": "winograd4 winograd4",
     "depthwise": "depthwise depthwise",

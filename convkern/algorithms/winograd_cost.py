@@ -54,7 +54,7 @@ def forward_seconds(problem: Problem, form: Form, spec: Spec, machine: Machine, 
     blocks = tiles / rows
     if short:
         share = 0.8 if kernel <= machine.l1 else 0.67 if kernel <= machine.l2 / 2 else 0.5
-        cycles = points * tiles * depth * vectors * finite / 2 / share
+        cycles = points * tiles * depth * vectors * finite / 2 / (share * machine.efficiency)
         lines = problem.batch * y.tiles  # of tiles, a vector of them at a time
         cycles += lines * -(-x.tiles // lanes) * transform * channels * form.phases + lines * SHORT_LINE
         cycles += TURNED * problem.read / groups * element
