@@ -176,9 +176,11 @@ class Planes {
   void stage(const PhaseColumns* phases, const T* from, int64_t lines, T* to) const {
     const Axis& x = p_.axis[2];
     const ptrdiff_t row = p_.image.axis[1];
+    const bool halved = x.stride == 2 && halve(phases, from, lines, to);
     for (int64_t phase = 0; phase < x.stride; ++phase, to += phase_) {
       const PhaseColumns& c = phases[phase];
-      kernels_.every_nth(from + c.first + c.lo * x.stride, row, x.stride, c.hi - c.lo, to + c.lo, row_, lines);
+      if (!halved)
+        kernels_.every_nth(from + c.first + c.lo * x.stride, row, x.stride, c.hi - c.lo, to + c.lo, row_, lines);
       if (p_.pad_mode == CK_PAD_ZEROS && !wrapped_) continue;
       for (int64_t j = 0; j < lines; ++j)
         c.each_outside([&](int64_t i) {
@@ -186,6 +188,19 @@ class Planes {
           to[j * row_ + i] = source < 0 ? T(0) : from[j * row + source];
         });
     }
+  }
+
+  // Both phases of a stride of two at once, each pixel loaded once, if they take turns from the first column on.
+  bool halve(const PhaseColumns* phases, const T* from, int64_t lines, T* to) const {
+    const auto column = [&](int i) { return phases[i].first + 2 * phases[i].lo; };
+    const auto count = [&](int i) { return phases[i].hi - phases[i].lo; };
+    const int even = column(1) < column(0), odd = 1 - even;
+    if (column(odd) != column(even) + 1 || count(even) - count(odd) < 0 || count(even) - count(odd) > 1) return false;
+    from += column(even);
+    for (int64_t j = 0; j < lines; ++j, from += p_.image.axis[1], to += row_)
+      kernels_.tap.halve(from, count(even), count(odd), to + even * phase_ + phases[even].lo,
+                         to + odd * phase_ + phases[odd].lo);
+    return true;
   }
 
   const Kernels<T>& kernels_;
