@@ -25,21 +25,22 @@ enum Slot { stage_slot, table_slot, line_slot, carry_slot, kernel_slot = 5 };
 constexpr int64_t max_held = 256;
 
 template <class T>
-struct Layout {
+struct Rings {
   Region blocks;
   int64_t lanes, panels, splits;  // vectors of channels, and the parts they are shared out in
   int64_t together;               // vectors of channels in a ring: L2 holds long runs, L1 what is transposed
   int64_t hold;                   // output lines stored at once
-  int threads;
+  int threads_;
+  int64_t staged_;
 
-  Layout(const Kernels<T>& kernels, const Problem& p, int max_threads)
+  Rings(const Kernels<T>& kernels, const Problem& p, int max_threads)
       : blocks(all_outputs(p, p.axis[1].out, p.axis[2].out)),
         lanes(kernels.lanes),
         panels(ceil_div(p.groups, kernels.lanes)),
         splits(1),
         together(1),
         hold(1),
-        threads(1) {
+        threads_(1) {
     blocks.set(3, even_piece(blocks.extent[3], 2048));
     while (blocks.piece(3) > 8 && ring_bytes(p) > cpu_info().l2 / 2)
       blocks.set(3, even_piece(blocks.extent[3], blocks.piece(3) / 2));
@@ -51,9 +52,9 @@ struct Layout {
     const bool runs = p.image.group == 1;
     const double work = static_cast<double>(p.batch * p.pixels() * p.taps()) * panels * p.outputs;
     if (work >= 20000) {
-      threads = max_threads;
+      threads_ = max_threads;
       // Threads share out the lines, which are long runs of memory where channels lie together, else the channels.
-      const int64_t wanted = 2 * threads;
+      const int64_t wanted = 2 * threads_;
       if (panels >= 2 * wanted && !runs) splits = std::min(panels, ceil_div(wanted, blocks.count()));
       for (int64_t n = 2 * blocks.parts[2]; splits * blocks.count() < wanted && n * 4 <= blocks.extent[2]; n *= 2)
         blocks.cut(2, n);
@@ -61,6 +62,7 @@ struct Layout {
     }
     const int64_t most_bytes = runs ? cpu_info().l2 / 4 : cpu_info().l1 * 3 / 4;
     together = std::clamp<int64_t>(most_bytes / ring_bytes(p), 1, ceil_div(panels, splits));
+    staged_ = together * ring_bytes(p) / int64_t{sizeof(T)} + line_elements();
   }
   int64_t columns(const Problem& p) const { return touched(p, blocks.largest(), Chunking(p, INT64_MAX)[0]).count[2]; }
   // Lines of the image in the ring, for each tap along z.
@@ -70,9 +72,10 @@ struct Layout {
   int64_t ring_bytes(const Problem& p) const {  // of one vector of channels
     return p.axis[0].taps * span(p) * (columns(p) * lanes + lanes) * int64_t{sizeof(T)};
   }
-  int64_t stage_elements(const Problem& p) const { return together * ring_bytes(p) / int64_t{sizeof(T)}; }
   int64_t line_elements() const { return hold * blocks.piece(3) * lanes; }
+  int64_t staged() const { return staged_; }  // elements a thread needs
   int64_t tasks() const { return splits * blocks.count(); }
+  int threads() const { return threads_; }
 };
 
 template <class T>
@@ -82,30 +85,30 @@ struct Run {
   const Kernels<T>& kernels;
   const Problem& p;  // as lowered
   const Problem& q;  // groups as channels
-  const Layout<T>& layout;
+  const Rings<T>& rings;
   const T* packed;  // [panel][output][tap][lane]
 
   bool task(int64_t index) const {
-    const int64_t split = index % layout.splits, end = (split + 1) * layout.panels / layout.splits;
-    const Block block = layout.blocks[index / layout.splits];
+    const int64_t split = index % rings.splits, end = (split + 1) * rings.panels / rings.splits;
+    const Block block = rings.blocks[index / rings.splits];
     bool ok = true;
-    for (int64_t j = split * layout.panels / layout.splits; ok && j < end; j += layout.together)
-      ok = panels(block, j, std::min(layout.together, end - j));
+    for (int64_t j = split * rings.panels / rings.splits; ok && j < end; j += rings.together)
+      ok = panels(block, j, std::min(rings.together, end - j));
     scratch_release(stage_slot);
     return ok;
   }
 
   // `count` vectors of channels of a block.
   bool panels(const Block& block, int64_t first, int64_t count) const {
-    const int64_t w = layout.lanes, g = first * w, used = std::min(count * w, p.groups - g), pitch = count * w;
-    const int64_t span = layout.span(p), window = p.axis[0].taps * p.axis[1].taps;
+    const int64_t w = rings.lanes, g = first * w, used = std::min(count * w, p.groups - g), pitch = count * w;
+    const int64_t span = rings.span(p), window = p.axis[0].taps * p.axis[1].taps;
     const Box box = touched(p, block, Chunking(p, INT64_MAX)[0]);
     const int64_t line = spread_pitch(box.count[2] * pitch, sizeof(T));
     T* ring = scratch_of<T>(stage_slot, p.axis[0].taps * span * line);
-    T* held = scratch_of<T>(line_slot, layout.line_elements());
-    ptrdiff_t* table = scratch_of<ptrdiff_t>(table_slot, 2 * layout.hold * window + p.axis[0].taps * span);
+    T* held = scratch_of<T>(line_slot, rings.line_elements());
+    ptrdiff_t* table = scratch_of<ptrdiff_t>(table_slot, 2 * rings.hold * window + p.axis[0].taps * span);
     if (!ring || !held || !table) return false;
-    ptrdiff_t* kept = table + 2 * layout.hold * window;  // which line of the image each line of the ring holds
+    ptrdiff_t* kept = table + 2 * rings.hold * window;  // which line of the image each line of the ring holds
 
     DepthwiseJob<T> job;
     job.taps = p.axis[2].taps;
@@ -114,9 +117,9 @@ struct Run {
     const T* image = static_cast<const T*>(operands.image.data) + q.image.offset + g * q.image.channel;
     const T* bias = p.bias_per_output ? static_cast<const T*>(operands.bias) : nullptr;
     int64_t seen_lines[max_held];
-    for (int64_t i = 0; i < block.lines(); i += layout.hold) {
+    for (int64_t i = 0; i < block.lines(); i += rings.hold) {
       const Block at = line_of(block, i);
-      const int64_t lines = std::min(layout.hold, block.extent[2] - (at.start[2] - block.start[2]));
+      const int64_t lines = std::min(rings.hold, block.extent[2] - (at.start[2] - block.start[2]));
       if (at.start[2] == block.start[2]) std::fill(kept, kept + p.axis[0].taps * span, PTRDIFF_MIN);
       for (int64_t l = 0; l < lines; ++l)
         seen_lines[l] = stage_window(at, l, box, image + at.start[0] * q.image.batch, used, pitch, line, ring, kept,
@@ -162,7 +165,7 @@ struct Run {
   int64_t stage_window(const Block& at, int64_t l, const Box& box, const T* sample, int64_t used, int64_t pitch,
                        int64_t line, T* ring, ptrdiff_t* kept, ptrdiff_t* table) const {
     const Axis &z = p.axis[0], &y = p.axis[1];
-    const int64_t span = layout.span(p);
+    const int64_t span = rings.span(p);
     int64_t seen = 0;
     Box one = box;
     one.channels = used, one.count[0] = one.count[1] = 1;
@@ -178,7 +181,7 @@ struct Run {
           kept[place] = one.start[1];
         }
         table[seen] = place * line;
-        table[z.taps * y.taps + seen++] = (tz * y.taps + ty) * p.axis[2].taps * layout.lanes;
+        table[z.taps * y.taps + seen++] = (tz * y.taps + ty) * p.axis[2].taps * rings.lanes;
       }
     }
     return seen;
@@ -227,9 +230,9 @@ class Depthwise final : public Algorithm {
             failed.store(true, std::memory_order_relaxed);
         });
       } else if (p.pixels() > 0) {
-        const Layout<T> layout(kernels_, p, num_threads());
-        const Run<T> run{spec_, o, kernels_, p, q, layout, packed};
-        parallel_for(layout.tasks(), layout.threads, [&](int64_t task, int) {
+        const Rings<T> rings(kernels_, p, num_threads());
+        const Run<T> run{spec_, o, kernels_, p, q, rings, packed};
+        parallel_for(rings.tasks(), rings.threads(), [&](int64_t task, int) {
           if (!run.task(task)) failed.store(true, std::memory_order_relaxed);
         });
       }
@@ -244,26 +247,18 @@ class Depthwise final : public Algorithm {
     for (int64_t phase = 0; phase < phase_count(spec_); ++phase) {
       const Problem p = lower(spec_, canonical_operands(spec_), phase);
       if (p.pixels() == 0) continue;
-      if (Sweep<T>::serves(kernels_, p, false)) {
-        const Sweep<T> sweep(kernels_, p, num_threads());
-        most = std::max(most, std::min<int64_t>(sweep.threads(), sweep.tasks()) * sweep.carried() * int64_t{sizeof(T)});
-        continue;
-      }
-      if (Planes<T>::serves(p, false)) {
-        const Planes<T> planes(kernels_, p, num_threads());
-        most =
-            std::max(most, std::min<int64_t>(planes.threads(), planes.tasks()) * planes.staged() * int64_t{sizeof(T)});
-        continue;
-      }
-      if (Folded<T>::serves(kernels_, p, false)) {
-        const Folded<T> folded(kernels_, p, num_threads());
-        most =
-            std::max(most, std::min<int64_t>(folded.threads(), folded.tasks()) * folded.staged() * int64_t{sizeof(T)});
-        continue;
-      }
-      const Layout<T> layout(kernels_, p, num_threads());
-      const int64_t elements = layout.stage_elements(p) + layout.line_elements();
-      most = std::max(most, std::min<int64_t>(layout.threads, layout.tasks()) * elements * int64_t{sizeof(T)});
+      const auto count = [&](const auto& way) {
+        const int64_t threads = std::min<int64_t>(way.threads(), way.tasks());
+        most = std::max(most, threads * way.staged() * int64_t{sizeof(T)});
+      };
+      if (Sweep<T>::serves(kernels_, p, false))
+        count(Sweep<T>(kernels_, p, num_threads()));
+      else if (Planes<T>::serves(p, false))
+        count(Planes<T>(kernels_, p, num_threads()));
+      else if (Folded<T>::serves(kernels_, p, false))
+        count(Folded<T>(kernels_, p, num_threads()));
+      else
+        count(Rings<T>(kernels_, p, num_threads()));
     }
     return most;
   }
@@ -275,7 +270,7 @@ class Depthwise final : public Algorithm {
   }
   void detail(char* text, size_t size) const override {
     const Problem p = lower(spec_, canonical_operands(spec_), 0);
-    const Layout<T> l(kernels_, p, num_threads());
+    const Rings<T> l(kernels_, p, num_threads());
     snprintf(text, size, "%lld panels of %lld channels x %lld blocks", static_cast<long long>(l.panels),
              static_cast<long long>(l.lanes), static_cast<long long>(l.blocks.count()));
   }

@@ -58,12 +58,12 @@ class Sweep {
 
   int threads() const { return threads_; }
   int64_t tasks() const { return blocks_.count(); }
-  int64_t carried() const { return together_ * height_ * under_way_ * lanes_; }  // elements a thread needs
+  int64_t staged() const { return together_ * height_ * under_way_ * lanes_; }  // elements a thread needs
 
   // packed: [panel][tap][lane]; where the last panel is not full, another one follows with the last whole vector.
   bool task(const ck_spec& spec, const ck_operands& o, const T* packed, int64_t index, int carry_slot) const {
     const Block block = blocks_[index];
-    T* carry = scratch_of<T>(carry_slot, carried());
+    T* carry = scratch_of<T>(carry_slot, staged());
     if (!carry) return false;
     const Axis &z = p_.axis[0], &y = p_.axis[1], &x = p_.axis[2];
     SweepJob<T> job;
