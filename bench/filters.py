@@ -8,14 +8,16 @@ there is reported as absent. All have to agree with ours first: to 2e-5 of max|y
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
 
+import convkern
 from convkern.spec import Spec
 
 from . import peers
-from .case import Case, Contestant
+from .case import Case, Contestant, aligned
 from .functions import Build, Inputs, Job, calling, opencv_calling, scipy_calling
 
 FRAMEWORK_CONTESTANTS = {
@@ -48,14 +50,26 @@ def _frameworks(text: str, flip: bool) -> dict[str, tuple[str, Build]]:
         def build(inputs: Inputs, threads: int) -> Contestant:
             case, (x, kernel) = Case(Spec.parse(text)), inputs
             weight = np.flip(kernel, (-2, -1)) if flip else kernel
-            case.x = x.reshape(case.x.shape)
-            case.weight = np.ascontiguousarray(weight).reshape(case.weight.shape)
+            case.x = aligned(x).reshape(case.x.shape)
+            case.weight = aligned(weight).reshape(case.weight.shape)
             made = peers.contestants(worker, case, threads)[name]()
             return Contestant(made.run, lambda: made.result().reshape(x.shape), keep=(case, made))
 
         return build
 
     return {name: (worker, one(worker, name)) for name, worker in FRAMEWORK_CONTESTANTS.items()}
+
+
+def _planned(**settings: Any) -> Build:
+    """Return a builder of our plan, the opponent of frameworks that hold prepared weights."""
+
+    def build(inputs: Inputs, threads: int) -> Contestant:
+        x, weight = map(aligned, inputs)
+        prepared = convkern.plan(x.shape, weight, **settings)
+        out = prepared(x)
+        return Contestant(partial(prepared, x, out=out), lambda: out, prepared.algorithm)
+
+    return build
 
 
 def _filter2d(border: str) -> tuple[str, Build]:
@@ -131,6 +145,12 @@ def jobs(shrink: int = 1) -> dict[str, Job]:
     slope = opencv_calling("Sobel", lambda cv2, f, x: f(x, cv2.CV_32F, 1, 0, ksize=3, borderType=cv2.BORDER_REFLECT))
     add("sobel float32", (photo,), {"opencv Sobel": ("opencv", slope)}, **sobel)
     add("maximum_filter 15", (photo,), tolerance=0.0, **_namesakes("ndimage.maximum_filter", lambda f, x: f(x, 15)))
+
+    c = 64 // shrink
+    layer = (1, c, *at(56, 56))
+    theirs = _frameworks(f"{size(layer).replace('x', ',', 2)}->{c} 15x15 p7", False)
+    ours = {"plan": _planned(padding=7), "conv2d": calling("convkern.conv2d", lambda f, x, w: f(x, w, padding=7))}
+    add("conv2d 15x15", (layer, (c, c, 15, 15)), ours=ours, peers=theirs)
 
     batch = (8, 16, *at(256, 256)) if shrink == 1 else (2, 4, *at(256, 256))
     n, c = batch[:2]
