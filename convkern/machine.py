@@ -75,7 +75,7 @@ MACHINES = {
         Machine(
             "amx", lanes=16, flops=170e9, l2_rate=70e9, l3_rate=26e9, memory_rate=20e9, reference_flops=0.67e9,
             call=0.6e-6, tile_cycles=26.0, transform_cycles=8.0, shuffle_cycles=0.57, tap_cycles=0.75,
-            line_cycles=149.0, fft_cycles=25.0, fft_pass_cycles=0.7, bf16_cycles=75.0, split_cycles=0.53,
+            line_cycles=149.0, fft_cycles=25.0, fft_pass_cycles=0.7, bf16_cycles=100.0, split_cycles=0.53,
             efficiency=0.8, blas_efficiency=0.7,
         ),
         Machine(

@@ -50,8 +50,8 @@ GOLDEN = {
 }
 # The same with amx: layers that go to its unit, and those that must not.
 GOLDEN_AMX = {
-    "resnet 3x3 of 56": "winograd4 bf16x3",
-    "resnet 3x3 of 7": "bf16x3 bf16x3",
+    "resnet 3x3 of 56": "winograd4 winograd4",
+    "resnet 3x3 of 7": "bf16x3 direct",
     "3x3 strided": "bf16x3 bf16x3",
     "bottleneck 1x1": "bf16x3 bf16x3",
     "downsampling 1x1": "bf16x3 bf16x3",
@@ -63,7 +63,7 @@ GOLDEN_AMX = {
     "depthwise": "depthwise depthwise",
     "lenet": "direct direct",
     "large image filter": "fft fft",
-    "large layer": "fft bf16x3",
+    "large layer": "fft fft",
 }
 
 
