@@ -104,10 +104,11 @@ struct Run {
         multiply(g, block, b, s, r, first, two ? second : first, j, job);
       }
     };
+    bool ok = true;
     if (layout.columns_outside || !packed) {
-      for (int64_t j = first; j < last; ++j) {
-        if (!packed && !pack_columns(kernels, p, layout, kernel_of(p, operands, g), j, fresh)) return false;
-        for (int64_t b = 0; b < samples; ++b)
+      for (int64_t j = first; ok && j < last; ++j) {
+        ok = packed || pack_columns(kernels, p, layout, kernel_of(p, operands, g), j, fresh);
+        for (int64_t b = 0; ok && b < samples; ++b)
           for (int64_t r = 0; r < s.rows; r += 2 * bf16_rows) rows(b, r, j, j + 1);
       }
     } else {
@@ -117,7 +118,7 @@ struct Run {
     kernels.bf16x3.end();
     scratch_release(stage_slot);
     if (!packed) scratch_release(kernel_slot);
-    return true;
+    return ok;
   }
 
   // Sample b of the block: planes of t_z, in each the lines of every residue of the stride along y that taps reach.
