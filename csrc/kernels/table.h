@@ -116,12 +116,12 @@ struct SweepJob {
   bool clamp;
   T lo, hi;
 };
-// One plane, pixels on the lanes, from a padded copy; see kernels/depthwise_plane.h. Strides in elements.
+// One plane, pixels on the lanes; see kernels/depthwise_plane.h. Strides in elements.
 template <class T>
 struct DepthwisePlane {
-  const T* image;
-  ptrdiff_t row;
+  const T* const* rows;      // lines of the image from the first one that output line 0 reads
   const ptrdiff_t* offset;   // of each tap along x
+  int64_t columns;           // of the image, -1 where its lines have their borders with them
   int64_t taps, lines;       // along x, and along y
   int64_t stride, dilation;  // along y
   const T* weights;          // [line][tap], weight_step apart
@@ -130,6 +130,7 @@ struct DepthwisePlane {
   T* out;
   ptrdiff_t out_row;
   int64_t count, width;  // lines of outputs, and outputs of a line
+  int64_t behind;        // elements behind the last line that are written later, if lines lie end to end
   bool clamp;
   T lo, hi;
 };
