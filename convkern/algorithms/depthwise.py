@@ -1,7 +1,7 @@
 """One summed channel a group, four ways as csrc/algo/depthwise.cpp takes them, and the weight gradient.
 
 sweep    channels lie side by side: vectors of channels walk along the image's own lines
-planes   pixels lie side by side: vectors of pixels over padded copies of planes, taps broadcast
+planes   pixels lie side by side: vectors of pixels over planes, in place or in padded copies, taps broadcast
 folded   few channels lie side by side: vectors of whatever a padded copy of a line holds
 ring     everything else: lines of channel vectors copied into a ring
 
@@ -11,7 +11,7 @@ cycles = vectors x (taps x tap + result) + lines, tiles and planes begun + eleme
 import math
 
 from ..machine import Machine
-from ..spec import Spec
+from ..spec import DTYPES, Spec
 from .base import Algorithm, moved, packing, unit
 from .direct import image_lies_along_x, written_along_x
 from .lowered import Axis, Problem, lower
@@ -96,6 +96,15 @@ def one_line(y: Axis) -> bool:
     return y.out == y.taps == 1
 
 
+def in_place(problem: Problem, spec: Spec, machine: Machine) -> bool:
+    """Whether planes are read where they are, as far as sizes tell."""
+    _, y, x = problem.axes
+    inside = spec.padding_mode == "zeros" or spec.direction == "grad_input" or not x.padded
+    size = DTYPES[spec.dtype]
+    fits = x.in_ * size % 2048 != 0 and y.in_ * x.in_ * size <= machine.l2
+    return x.stride == 1 and inside and fits and not one_line(y)
+
+
 def shares_loads(y: Axis, x: Axis) -> bool:
     return y.taps == x.taps and y.taps in SQUARE and y.stride == x.stride <= 2 and y.dilation == x.dilation == 1
 
@@ -120,6 +129,8 @@ def forward_cycles(problem: Problem, spec: Spec, machine: Machine) -> float:
         cycles += planes * (PLANE + tiles * TILE_LINE)
         if problem.step > 1:
             cycles += planes * y.out * (COPIED_LINE + x.out * (TAKE if problem.step == 2 else TAKE_FAR) * element)
+        if in_place(problem, spec, machine):
+            return cycles + TASK
         copy = COPY if x.stride == 1 else TAKE if x.stride == 2 else TAKE_FAR
         return cycles + planes * y.reads * (COPIED_LINE * x.stride + x.in_ * copy * element) + TASK
     if chosen == "folded":
