@@ -20,7 +20,7 @@ run: $(VENV)/has-demo build
 	$(BIN)/python -m convkern demo $(ARGS)
 
 test: $(VENV)/has-test build
-	$(BIN)/pytest -n auto --maxprocesses 4 $(ARGS)
+	$(BIN)/pytest -n auto --maxprocesses 4 --dist worksteal $(ARGS)
 
 bench: $(VENV)/has-bench build
 	$(BIN)/python -m bench $(ARGS)

@@ -16,6 +16,7 @@ sys.path.insert(0, str(Path(__file__).parent))  # oracle and problems are plain 
 
 COMMON = {"deadline": None, "suppress_health_check": [HealthCheck.too_slow, HealthCheck.data_too_large]}
 settings.register_profile("ci", derandomize=True, max_examples=200, database=None, **COMMON)
+settings.register_profile("sanitized", derandomize=True, max_examples=50, database=None, **COMMON)
 settings.register_profile("explore", max_examples=2000, **COMMON)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci"))
 
@@ -24,6 +25,19 @@ settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci"))
 for module in pkgutil.walk_packages(convkern.__path__, "convkern."):
     with contextlib.suppress(ImportError):  # of an extra that is not installed
         importlib.import_module(module.name)
+
+
+def pytest_addoption(parser):
+    parser.addoption("--few-isas", action="store_true", help="of the instruction sets, the widest and the odd one only")
+
+
+def pytest_configure(config):
+    """Leave out instruction sets before modules of tests ask for them."""
+    if config.getoption("--few-isas"):
+        from convkern import _core
+
+        isas = _core.supported_isas()
+        _core.supported_isas = lambda: (isas[0], isas[-1])
 
 
 def pytest_terminal_summary(terminalreporter):

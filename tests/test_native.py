@@ -54,7 +54,7 @@ def one_line(algorithm="direct", line=LINE):
 
 
 def test_the_grid_on_every_instruction_set_of_this_machine(run):
-    status, output = run(grid.text(grid.share(grid.specs(), 4, grid.LARGE)))
+    status, output = run(grid.text(grid.share(grid.specs(), 8, grid.LARGE)))
     assert status == 0, output
     for isa in _core.supported_isas():
         counts = re.search(rf"^{isa}:((?: \w+ \d+)+)$", output, re.M)[1].split()

@@ -15,6 +15,7 @@ import re
 import shutil
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 sys.path[:0] = [str(Path(__file__).resolve().parent)]
@@ -100,9 +101,8 @@ def main():
     failed = []
 
     def run(program, *arguments, isa=None):
-        print(f"== {program.name} {isa or ''}", flush=True)
         status, output = grid.run(program, *arguments, isa=isa, target=TARGET, limit=LIMIT)
-        print(output, end="", flush=True)
+        print(f"== {program.name} {isa or ''}\n{output}", end="", flush=True)
         if status != 0:
             failed.append(program.name)
         return output
@@ -110,11 +110,15 @@ def main():
     run(grid.build("runtime_test", TARGET))
     run(grid.build("pool_test", TARGET), "--one-process")
     program = grid.build("grid_test", TARGET)
-    file = program.with_name("problems.txt")
-    for isa, step in (("neon", 3), ("odd", 11)):
+
+    def run_grid(isa, step):
+        file = program.with_name(f"problems_{isa}.txt")
         file.write_text(grid.text(grid.share(grid.specs(), step)))
         if not re.search(rf"^{isa}: ", run(program, file, isa=isa), re.M):
             failed.append(f"{isa} did not run")
+
+    with ThreadPoolExecutor() as pool:  # an emulator each
+        list(pool.map(run_grid, ("neon", "odd"), (3, 11)))
     print("== tiles", flush=True)
     failed += check_tiles(program.with_name("isa_neon.o"))
     failed += check_syntax()
