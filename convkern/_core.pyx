@@ -66,7 +66,7 @@ cdef extern from *:
     }
     static int cpu_has(int feature) {
       const convkern::CpuInfo& c = convkern::cpu_info();
-      const bool has[] = {c.sse42, c.avx2_fma, c.avx512, c.amx, c.neon};
+      const bool has[] = {c.sse42, c.avx2_fma, c.avx512, c.halves, c.amx, c.neon};
       return has[feature];
     }
     """
@@ -133,7 +133,7 @@ def set_num_threads(int n):
 
 def cpu_info():
     """Model, cache sizes in bytes (L1 data, L2, L3) and instruction sets of this CPU."""
-    features = ("sse4.2", "avx2+fma", "avx512", "amx-bf16", "neon")
+    features = ("sse4.2", "avx2+fma", "avx512", "avx512 in halves", "amx-bf16", "neon")
     return {
         "model": (<bytes>cpu_model()).decode("utf-8", "replace"),
         "l1": cpu_cache(1),

@@ -111,11 +111,9 @@ struct Bf16Layout {
     if (blocks.parts[3] == 1) grow(2);
     if (large && blocks.parts[3] == 1 && blocks.parts[2] == 1 && blocks.extent[1] == 1) grow(0);
 
-    // Below ~8 us of work a second thread costs more than it brings.
-    constexpr double serial_cycles = 30000;
     const double tiles = static_cast<double>(p.groups * p.batch * ceil_div(p.pixels(), bf16_rows) * panels * 2);
     const double cycles = tiles * (48.0 * static_cast<double>(steps) + 60);
-    threads = cycles > serial_cycles ? most_threads : 1;
+    threads = cycles > serial_cycles(64) ? most_threads : 1;
     splits = 1;
     const auto tasks = [&] { return p.groups * blocks.count() * splits; };
     if (threads > 1 && large && tasks() < threads) splits = std::min(panels, ceil_div(threads, tasks()));

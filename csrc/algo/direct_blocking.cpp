@@ -163,12 +163,11 @@ Blocking<T>::Blocking(const Kernels<T>& kernels, const Problem& p, const Orienta
   for (int r = 1; r < blocks.regions; ++r)
     grow(p, blocks.region[r], chunks[0], interior.piece(0), most_rows, most_bytes, element);
 
-  // Below ~8 us of work a second thread costs more than it brings.
-  constexpr double serial_cycles = 30000;
-  if (orientation.cycles > serial_cycles) threads = max_threads;
+  const double alone = serial_cycles(kernels.lanes * sizeof(T));
+  if (orientation.cycles > alone) threads = max_threads;
   const int64_t panel_count = on_pixels ? 1 : panels.panels;
   if (threads > 1) {
-    const int64_t wanted = threads * (orientation.cycles > threads * 8 * serial_cycles ? 4 : 1);
+    const int64_t wanted = threads * (orientation.cycles > threads * 8 * alone ? 4 : 1);
     // Each part of the panels stages the block anew, so no more parts than threads where there is staging to do.
     const bool in_place = !collides && (chunks.channels_inner || (p.taps() == 1 && p.result.output == 1));
     const int64_t parts = in_place ? wanted : threads;

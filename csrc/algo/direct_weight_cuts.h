@@ -141,13 +141,13 @@ struct Cuts {
     const int64_t l2 = cpu_info().l2, element = sizeof(T);
     const int64_t width = int64_t{panels.main->vectors} * panels.lanes;
     int64_t depth = panel_depth<T>(width);
-    constexpr double serial_cycles = 30000;
+    constexpr double worth_parting = 120000;  // cycles: of the problem alone, as sums of parts round otherwise
     const bool lines = p.result.output == 1;  // sums may lie in the result itself
     const int64_t all = p.batch * p.pixels() * panels.padded() * element * p.groups;
     // Taps of a block: each has its own list of steps.
     const int64_t most_taps =
         choice.by_tap ? std::max<int64_t>(1, l2 / 4 / (std::min(depth, p.depth()) * int64_t{sizeof(Tap)})) : INT64_MAX;
-    if (choice.cycles > 4 * serial_cycles && p.pixels() <= most_taps)
+    if (choice.cycles > worth_parting && p.pixels() <= most_taps)
       while (parts < 4 && 2 * parts * all <= l2 / 4 && p.depth() >= 2 * parts * fewest_steps) parts *= 2;
     depth = ceil_div(p.depth(), parts * ceil_div(p.depth(), parts * depth));
     // A block's sums take a quarter of L2 at most, all taps of a channel if they can, whole lines of the result where
@@ -180,7 +180,7 @@ struct Cuts {
 
     // Few rows are done before packing pays.
     in_place = in_place && p.batch * p.pixels() <= 12 * panels.main->rows;
-    if (choice.cycles > serial_cycles) threads = max_threads;
+    if (choice.cycles > serial_cycles(panels.lanes * sizeof(T))) threads = max_threads;
     if (threads == 1) return;
     // What the cuts make be read, and packed or staged, once more: the image by another split, the gradient by another
     // block.

@@ -8,6 +8,7 @@
 #pragma once
 
 #include "kernels/table.h"
+#include "runtime/cpu.h"
 
 namespace convkern {
 
@@ -48,6 +49,10 @@ inline double step_cycles(double rows, int vectors, double vector_loads, double 
   const double most = arithmetic > loads ? arithmetic : loads;
   return most > latency ? most : latency;
 }
+
+// Cycles, counted so, of work that one thread does alone: about 8 us, below which a second one costs more than it
+// brings.
+inline double serial_cycles(size_t vector_bytes) { return cpu_info().halves && vector_bytes == 64 ? 15000 : 30000; }
 
 // bias: per lane of this panel or per row, as job.start says.
 template <class T>

@@ -116,6 +116,15 @@ bool may_use_tiles() {
 }
 #endif
 
+#if defined(__x86_64__)
+unsigned family() {
+  unsigned a = 0, b = 0, c = 0, d = 0;
+  __get_cpuid(1, &a, &b, &c, &d);
+  const unsigned base = a >> 8 & 15;
+  return base == 15 ? base + (a >> 20 & 255) : base;
+}
+#endif
+
 void find_features(CpuInfo& info) {
 #if defined(__x86_64__)
   __builtin_cpu_init();
@@ -131,6 +140,7 @@ void find_features(CpuInfo& info) {
   info.avx512 = info.avx2_fma && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
                 __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl") &&
                 __builtin_cpu_supports("avx512cd");
+  info.halves = info.avx512 && __builtin_cpu_is("amd") && family() == 25;
   info.amx = info.avx512 && may_use_tiles();
 #elif defined(__aarch64__)
   info.neon = true;

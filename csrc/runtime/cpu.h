@@ -13,6 +13,7 @@ struct CpuInfo {
   bool sse42;          // x86-64-v2
   bool avx2_fma;       // x86-64-v3
   bool avx512;         // x86-64-v4: F, BW, DQ, VL, CD on top of x86-64-v3
+  bool halves;         // avx512, but vectors of 64 bytes are done in two steps
   bool amx;            // products of bfloat16 tiles, and the conversions to it, on top of avx512
   bool neon;           // aarch64
 };
