@@ -23,6 +23,7 @@ STAGED_LINE, STORED_LINE, BLOCK = 30.3, 85.9, 330.0  # cycles: a line of a patch
 LINE_PASS, SMALL_PASS = 0.86, 0.86  # transforms in one dimension, and those of 4 x 4 points: of those of 6 x 6
 OUTPUT_PASS, FILTER_PASS = 0.6, 0.83  # transforms of sums and of weights: of those of patches
 SHORT_LINE = 161.0  # cycles: a line of tiles whose sums are short
+SPILL = 1.2  # times L2: a block's patches and sums from which they no longer stay there
 READ = 0.94  # times the rate of moving arrays at which a kernel that is only read streams by
 # Of the weight gradient's products, transforms and moves: the share of what is counted that they take.
 WEIGHT_PRODUCT, WEIGHT_TRANSFORM, WEIGHT_MOVE = 0.76, 1.4, 1.5
@@ -80,6 +81,10 @@ def forward_seconds(problem: Problem, form: Form, spec: Spec, machine: Machine, 
     if kernel > machine.l2 / 2 and not short:
         stream = max(1.0, tiles / 56) * kernel / (READ * machine.rate(kernel))
         seconds = max(seconds + 0.25 * stream, stream)
+    # Patches of a block that L2 does not hold are written to L3 and read from there.
+    if rows * tile_bytes > SPILL * machine.l2 and not short:
+        spilled = tiles * points * planes * form.phases * padded * DTYPES[spec.dtype]
+        seconds += 2 * groups * spilled / machine.l3_rate
     if tiles > 1 and threads > 1:
         seconds = seconds / threads + machine.fork
     if not planned:  # each thread transforms what it uses: a share of large kernels if tiles are few, else all
