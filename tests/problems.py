@@ -140,6 +140,14 @@ BLOCKED = (
     "1,20,9x40->20 3x3 s2 p1 g20",
     "2,3,5x70->3 4x4 s3 p1 d1x2 g3 reflect",
     "1,6,4x5x30->6 2x3x3 s2x1x2 p1 g6",
+    # planes in place: lines end to end, lines at the ends copied, tiles of 4, 6 and 7 lines of 1 to 4 vectors and more
+    "2,3,15x14->3 3x3 p1 g3",
+    "1,2,30x70->2 5x5 p2 g2",
+    "1,2,11x130->2 7x7 p3 g2",
+    "2,2,3x12x20->2 1x3x5 p0x1x4 g2",
+    # and copied, where lines stay from one block to the next
+    "1,2,70x512->2 5x5 p2 g2",
+    "1,2,60x300->2 3x3 s2 p1 g2 reflect",
 )
 
 # (x, weight, settings) of public calls; every algorithm serves one of them.

@@ -205,3 +205,14 @@ def test_results_are_new_contiguous_arrays():
     assert y.flags.owndata
     assert y.flags.writeable
     assert run(x, w, bias, residual) is not y
+
+
+def test_planes_outside_a_volume_whose_channels_are_flipped():
+    """Plane -1 of a channel would lie where plane 0 of the next one does."""
+    x, w = integers((2, 4, 1, 11, 55), 1).astype(np.float32), integers((4, 1, 1, 1, 1), 2).astype(np.float32)
+    strides, padding = (1, 1, 2), ((1, 1), (1, 2), (2, 3))
+    right = oracle.forward(x, w, strides, padding, (1, 1, 1), 4)
+    flipped = np.ascontiguousarray(x[:, ::-1])[:, ::-1]
+    for algorithm in ("depthwise", "plane", "direct"):
+        got = convkern.conv3d(flipped, w, stride=strides, padding=padding, groups=4, algorithm=algorithm)
+        np.testing.assert_array_equal(got, right)

@@ -266,9 +266,9 @@ class Planes {
     const ptrdiff_t pitch = p_.image.axis[1];
     const int64_t lo = iz < 0 ? count : std::clamp<int64_t>(-top, 0, count);
     const int64_t hi = std::clamp<int64_t>(y.in - top, lo, count);
-    const bool goes_on = ring.plane == plane && top >= ring.top && top <= ring.end;
+    const bool goes_on = iz >= 0 && ring.plane == plane && top >= ring.top && top <= ring.end;
     const int64_t kept = goes_on ? ring.end - top : 0;
-    ring = {plane, top, top + count, goes_on ? (ring.start + top - ring.top) % ring_ : 0};
+    ring = {iz < 0 ? nullptr : plane, top, top + count, goes_on ? (ring.start + top - ring.top) % ring_ : 0};
     T* const lines = copy + row_;
     const auto place = [&](int64_t j) { return ring.start + j < ring_ ? ring.start + j : ring.start + j - ring_; };
     for (int64_t j = std::max(lo, kept), n; j < hi; j += n) {
