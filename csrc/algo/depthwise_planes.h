@@ -74,7 +74,8 @@ class Planes {
     if (!copy) return false;
     memset(copy, 0, copy_ * sizeof(T));  // the borders of zeros, for all planes
     const T** rows = reinterpret_cast<const T**>(copy + copy_ + held_);
-    for (int64_t j = 0; j < pointers_; ++j) rows[j] = copy + (wrapped_ ? j * wrap() : 0);
+    const ptrdiff_t column = in_place_ ? x.pad : 0;  // where column 0 of a copied line lies
+    for (int64_t j = 0; j < pointers_; ++j) rows[j] = copy + (wrapped_ ? j * wrap() : column);
     Ring ring = {nullptr, 0, 0, 0};
     DepthwisePlane<T> job;
     ptrdiff_t offset[most_taps];
