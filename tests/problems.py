@@ -145,6 +145,8 @@ BLOCKED = (
     "1,2,30x70->2 5x5 p2 g2",
     "1,2,11x130->2 7x7 p3 g2",
     "2,2,3x12x20->2 1x3x5 p0x1x4 g2",
+    "2,7,9x8->7 3x3 p1 g7",
+    "1,2,9x16->2 3x1 p0x900 g2",
     # and copied, where lines stay from one block to the next
     "1,2,70x512->2 5x5 p2 g2",
     "1,2,60x300->2 3x3 s2 p1 g2 reflect",

@@ -101,8 +101,13 @@ def in_place(problem: Problem, spec: Spec, machine: Machine) -> bool:
     _, y, x = problem.axes
     inside = spec.padding_mode == "zeros" or spec.direction == "grad_input" or not x.padded
     size = DTYPES[spec.dtype]
-    fits = x.in_ * size % 2048 != 0 and y.in_ * x.in_ * size <= machine.l2
-    return x.stride == 1 and inside and fits and not one_line(y)
+    fits = x.in_ > 0 and x.in_ * size % 2048 != 0 and y.in_ * x.in_ * size <= machine.l2
+    if one_line(y) or x.stride > 1 or not inside or not fits:
+        return False
+    # What is read beyond a line on its right, about: a vector and the taps; such lines at a plane's end are copied.
+    lanes = machine.vector(spec.dtype)
+    beyond = -(-x.out // lanes) * lanes + (x.taps - 1) * x.dilation - x.in_
+    return 2 * max(0, -(-beyond // x.in_)) <= y.in_
 
 
 def shares_loads(y: Axis, x: Axis) -> bool:

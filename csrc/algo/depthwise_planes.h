@@ -1,10 +1,11 @@
 // Depthwise convolution where lines of pixels lie together in image and result: a plane at a time, pixels on the lanes.
 //   result[g, q] = bias + sum_t image[g, q*stride + t*dilation - pad] * kernel[g, t]      x on the lanes
-// Planes whose lines lie end to end are read in place: columns outside a line, which are pixels of its neighbours, the
-// kernel sees as zeros, and the lines at a plane's ends, beyond which it may not read, are copied. Others are copied
-// some lines at a time with their borders, into scratch that stays in L1, split by the stride along x so that a tap's
-// pixels lie together. The kernel (kernels/depthwise_plane.h) knows neither lines outside nor strides along x.
-// Results that lie apart, the pixels of one phase of an input gradient, are kept in scratch and dealt out.
+// Planes whose lines lie end to end are read in place where it pays (set_ends): columns outside a line, which are
+// pixels of its neighbours, the kernel sees as zeros, and the lines at a plane's ends, beyond which it may not read,
+// are copied. Others are copied some lines at a time with their borders, into scratch that stays in L1, split by the
+// stride along x so that a tap's pixels lie together. The kernel (kernels/depthwise_plane.h) knows neither lines
+// outside nor strides along x. Results that lie apart, the pixels of one phase of an input gradient, are kept in
+// scratch and dealt out.
 #pragma once
 
 #include <string.h>
@@ -38,9 +39,10 @@ class Planes {
     length_ = wrapped_ ? even_piece(x.out, std::max(tall * wrap(), l1 / x.stride)) : x.out;
     if (in_place_) {
       phase_ = row_ = round_up(columns(round_up(length_, lanes_)), lanes_);
-      const int64_t parts =
-          std::max(ceil_div(shares(), p.batch * p.groups * p.axis[0].out), ceil_div(y.out, most_lines));
-      lines_ = even_piece(y.out, std::max(tall, ceil_div(y.out, parts)));
+      const int64_t planes = std::max<int64_t>(1, p.batch * p.groups * p.axis[0].out);
+      const int64_t parts = std::max(ceil_div(shares(), planes), ceil_div(y.out, most_lines));
+      const int64_t most = p.result.axis[2] == 1 ? y.out : l1 / length_;  // results that lie apart stay in L1
+      lines_ = even_piece(y.out, std::max(tall, std::min(most, ceil_div(y.out, parts))));
     } else {
       phase_ = round_up(ceil_div(columns(length_), x.stride) + lanes_ + (wrapped_ ? tall * wrap() : 0), lanes_);
       row_ = spread_pitch(phase_ * x.stride, sizeof(T));
@@ -153,14 +155,16 @@ class Planes {
   void set_ends() {
     const Axis &z = p_.axis[0], &y = p_.axis[1], &x = p_.axis[2];
     const auto& image = p_.image;
-    end_ = columns(round_up(x.out, lanes_)) - x.pad;
-    most_first_ = x.pad > 0 ? ceil_div(x.pad, x.in) : 0;
-    most_last_ = end_ > x.in ? ceil_div(end_ - x.in, x.in) : 0;
     // Lines a multiple of 2 KiB apart, and results that lie likewise, would share a few sets of L1.
     // Planes larger than L2 come faster line by line.
     const bool fits = x.in * int64_t{sizeof(T)} % 2048 != 0 && y.in * x.in <= cpu_info().l2 / int64_t{sizeof(T)};
-    in_place_ = !wrapped_ && x.stride == 1 && image.axis[1] == x.in && x.in < int64_t{1} << 30 && x.pad <= lanes_ &&
-                (p_.pad_mode == CK_PAD_ZEROS || x.inside()) && 2 * (most_first_ + most_last_) <= y.in && fits;
+    in_place_ = !wrapped_ && x.stride == 1 && x.in > 0 && image.axis[1] == x.in && x.in < int64_t{1} << 30 &&
+                x.pad <= lanes_ && (p_.pad_mode == CK_PAD_ZEROS || x.inside()) && fits;
+    if (!in_place_) return;
+    end_ = columns(round_up(x.out, lanes_)) - x.pad;
+    most_first_ = x.pad > 0 ? ceil_div(x.pad, x.in) : 0;
+    most_last_ = end_ > x.in ? ceil_div(end_ - x.in, x.in) : 0;
+    in_place_ = 2 * (most_first_ + most_last_) <= y.in;
     const int64_t plane = y.in * x.in;
     end_to_end_[0] = z.in == 1 || image.axis[0] == plane;
     end_to_end_[1] = end_to_end_[0] && (p_.groups == 1 || image.group == z.in * plane);
@@ -320,13 +324,14 @@ class Planes {
   int64_t lanes_;
   int threads_;
   bool wrapped_, in_place_;
-  bool end_to_end_[3];                    // planes of a volume, volumes, samples
-  int64_t end_, most_first_, most_last_;  // columns read of a line; lines at a plane's ends that may be copied
-  int64_t length_, lines_, pieces_;       // outputs of a line, and lines, at a time; parts that makes of a plane
-  int64_t phase_, row_;                   // elements of a line's phase of the stride, and of a line
-  int64_t ring_;                          // lines that are copied, behind one of zeros
-  int64_t copy_, held_;                   // elements of the copy, and of results that are dealt out
-  int64_t pointers_;                      // lines that tiles read
+  bool end_to_end_[3] = {};  // planes of a volume, volumes, samples
+  int64_t end_ = 0, most_first_ = 0,
+          most_last_ = 0;            // columns read of a line; lines at a plane's ends that may be copied
+  int64_t length_, lines_, pieces_;  // outputs of a line, and lines, at a time; parts that makes of a plane
+  int64_t phase_, row_;              // elements of a line's phase of the stride, and of a line
+  int64_t ring_;                     // lines that are copied, behind one of zeros
+  int64_t copy_, held_;              // elements of the copy, and of results that are dealt out
+  int64_t pointers_;                 // lines that tiles read
 };
 
 }  // namespace convkern

@@ -114,9 +114,7 @@ bool may_use_tiles() {
   return false;
 #endif
 }
-#endif
 
-#if defined(__x86_64__)
 unsigned family() {
   unsigned a = 0, b = 0, c = 0, d = 0;
   __get_cpuid(1, &a, &b, &c, &d);
