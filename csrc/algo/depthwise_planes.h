@@ -2,10 +2,10 @@
 //   result[g, q] = bias + sum_t image[g, q*stride + t*dilation - pad] * kernel[g, t]      x on the lanes
 // Planes whose lines lie end to end are read in place where it pays (set_ends): columns outside a line, which are
 // pixels of its neighbours, the kernel sees as zeros, and the lines at a plane's ends, beyond which it may not read,
-// are copied. Others are copied some lines at a time with their borders, into scratch that stays in L1, split by the
-// stride along x so that a tap's pixels lie together. The kernel (kernels/depthwise_plane.h) knows neither lines
-// outside nor strides along x. Results that lie apart, the pixels of one phase of an input gradient, are kept in
-// scratch and dealt out.
+// are copied. Others are copied some lines at a time with their borders, into a ring in L1 from which the next lines
+// take what they share, split by the stride along x so that a tap's pixels lie together. The kernel
+// (kernels/depthwise_plane.h) knows neither lines outside nor strides along x. Results that lie apart, the pixels of
+// one phase of an input gradient, are kept in scratch and dealt out.
 #pragma once
 
 #include <string.h>
