@@ -118,14 +118,12 @@ bool Run<T>::outputs_on_lanes(int64_t g, const Block& block, const Block& region
     ImageView<T> v(p, nullptr, Box{});
     if (!view(g, block, chunk, &v)) return false;
     v.rows(block, row);
+    TileJob<T> job = {};
     int64_t tap_width = 0;
     for (int64_t j = panel_begin; j < panel_end; ++j) {
       const int64_t w = panels.width(j), used = panels.used(j);
-      if (w != tap_width) {
-        tap_width = w;
-        Tap* to = tap;
-        v.taps(chunk, [&](int64_t k, ptrdiff_t a) { *to++ = {a, k * w * ptrdiff_t{sizeof(T)}}; });
-      }
+      if (w != tap_width) v.list(chunk, true, w * ptrdiff_t{sizeof(T)}, tap, &job);
+      tap_width = w;
       const T* panel;
       if (packed) {
         panel = packed + (g * panels.padded() + panels.start(j)) * p.depth() + chunk.k0 * w;
@@ -149,9 +147,6 @@ bool Run<T>::outputs_on_lanes(int64_t g, const Block& block, const Block& region
         for (int64_t l = 0; l < w; ++l) padded_bias[l] = l < used ? start_bias[panels.start(j) + l] : T(0);
         start_bias = padded_bias;
       }
-      TileJob<T> job;
-      job.taps = tap;
-      job.depth = chunk.steps();
       job.ldc = ldc * ptrdiff_t{sizeof(T)};
       job.start = i > 0 ? Start::load : start_bias ? Start::lane_bias : Start::zero;
       job.clamp = spec.clamp && last && plain;
@@ -201,8 +196,6 @@ bool Run<T>::pixels_on_lanes(int64_t g, const Block& block, const Block& region)
     const bool last = i + 1 == chunks;
     ImageView<T> v(p, nullptr, Box{});
     if (!view(g, block, chunk, &v)) return false;
-    Tap* to = tap;
-    v.taps(chunk, [&](int64_t k, ptrdiff_t b) { *to++ = {k * ptrdiff_t{sizeof(T)}, b}; });
     const T* weights = packed ? packed + g * outputs * p.depth() + chunk.k0 : nullptr;
     if (!packed) {
       T* fresh = scratch_of<T>(panel_slot, outputs * chunk.depth);
@@ -213,9 +206,8 @@ bool Run<T>::pixels_on_lanes(int64_t g, const Block& block, const Block& region)
     for (int64_t o = 0; o < outputs; ++o)
       row[o] = reinterpret_cast<const char*>(weights + o * (packed ? p.depth() : chunk.depth));
 
-    TileJob<T> job;
-    job.taps = tap;
-    job.depth = chunk.steps();
+    TileJob<T> job = {};
+    v.list(chunk, false, sizeof(T), tap, &job);
     job.start = i > 0 ? Start::load : bias(g) ? Start::row_bias : Start::zero;
     job.lo = static_cast<T>(spec.lo), job.hi = static_cast<T>(spec.hi);
     for (int64_t line = 0; line < block.lines(); ++line) {

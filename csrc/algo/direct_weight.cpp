@@ -33,10 +33,12 @@ struct Run {
   const T *image, *kernel, *residual;
   T *result, *parts;
 
+  // Runs of pixels: `listed` taps of a list start runs of `run` steps, all `along` apart.
   struct Lists {
     const char** row;
     Tap* tap;
-    int64_t* steps;
+    int64_t *listed, *run;
+    Tap along;
   };
 
   bool task(int64_t index) const {
@@ -51,7 +53,7 @@ struct Run {
     Lists list;
     const int64_t depth = cuts.chunks.depth();
     char* table =
-        static_cast<char*>(scratch(table_slot, rows * sizeof(char*) + lists * (depth * sizeof(Tap) + sizeof(int64_t))));
+        static_cast<char*>(scratch(table_slot, rows * sizeof(char*) + lists * (depth * sizeof(Tap) + 2 * sizeof(int64_t))));
     T* panel = scratch_of<T>(panel_slot, depth * panels.width(0));
     // Sums lie [row][lane]: those of a block, or the block's part of all sums of a part.
     ptrdiff_t pixel;
@@ -68,7 +70,8 @@ struct Run {
     if (!table || !panel || !sums) return false;
     list.row = reinterpret_cast<const char**>(table);
     list.tap = reinterpret_cast<Tap*>(list.row + rows);
-    list.steps = reinterpret_cast<int64_t*>(list.tap + lists * depth);
+    list.listed = reinterpret_cast<int64_t*>(list.tap + lists * depth);
+    list.run = list.listed + lists;
 
     const int64_t count = cuts.chunks.count(), begin = part * count / cuts.parts, end = (part + 1) * count / cuts.parts;
     for (int64_t i = begin; i < end; ++i) {
@@ -84,8 +87,9 @@ struct Run {
         const T* from = kernel + g * p.kernel.group + panels.start(j) * p.kernel.output;
         if (!in_place) pack_panel(kernels, p, from, chunk, used, w, panel);
         for (int64_t t = 0; w != width && !in_place && t < lists; ++t)
-          for (Tap *tap = list.tap + t * depth, *end = tap + list.steps[t]; tap != end; ++tap)
+          for (Tap *tap = list.tap + t * depth, *end = tap + list.listed[t]; tap != end; ++tap)
             tap->b = tap->b / width * w;
+        if (!in_place) list.along.b = list.along.b / width * w;
         width = w;
         const bool here = in_result && used == w;
         TileJob<T> job = {};
@@ -97,7 +101,9 @@ struct Run {
         const ptrdiff_t row = here ? pixel : ld;
         for (int64_t t = 0; t < lists; ++t) {
           job.taps = list.tap + t * depth;
-          job.depth = list.steps[t];
+          job.listed = list.listed[t];
+          job.run = list.run[t];
+          job.along = list.along;
           job.ldc = (choice.by_tap ? taps : 1) * row * ptrdiff_t{sizeof(T)};
           multiply_panel(panels.shape(j), job, list.row, choice.by_tap ? block.extent[0] : rows,
                          reinterpret_cast<const char*>(in_place ? from + start : panel), c + t * row,
@@ -122,6 +128,7 @@ struct Run {
       stage(p, base, box, layout, staged);
       v = ImageView<T>(p, staged, layout);
     }
+    list.along = {v.tap[2] * ptrdiff_t{sizeof(T)}, step[3]};
     if (!choice.by_tap) {
       const char** row = list.row;
       for (int64_t c = 0; c < block.extent[0]; ++c)
@@ -130,7 +137,8 @@ struct Run {
             const T* at = v.base + c * v.batch + z * v.row[0] + y * v.row[1];
             for (int64_t x = 0; x < block.extent[3]; ++x, at += v.row[2]) *row++ = reinterpret_cast<const char*>(at);
           }
-      list.steps[0] = pixels(v, chunk, 0, step, list.tap);
+      list.listed[0] = lines_of_pixels(v, chunk, 0, step, list.tap);
+      list.run[0] = chunk.extent[3];
       return true;
     }
     for (int64_t c = 0; c < block.extent[0]; ++c) list.row[c] = reinterpret_cast<const char*>(v.base + c * v.batch);
@@ -144,24 +152,23 @@ struct Run {
           const Chunk part = seen(p, one, chunk);
           ptrdiff_t at = z * v.row[0] + y * v.row[1] + x * v.row[2];
           for (int a = 0; a < CK_MAX_SPATIAL; ++a) at += (part.start[a + 1] - chunk.start[a + 1]) * v.tap[a];
-          list.steps[t] = pixels(v, part, at, step, list.tap + t * cuts.chunks.depth());
+          list.listed[t] = lines_of_pixels(v, part, at, step, list.tap + t * cuts.chunks.depth());
+          list.run[t] = part.extent[3];
         }
     return true;
   }
 
-  // Where the pixels of a part of a chunk lie, from `at` on, and their steps; returns how many they are.
-  static int64_t pixels(const ImageView<T>& v, const Chunk& part, ptrdiff_t at, const ptrdiff_t (&step)[4], Tap* to) {
+  // Where the lines of a part of a chunk begin, from `at` on, and their first steps; returns how many they are.
+  static int64_t lines_of_pixels(const ImageView<T>& v, const Chunk& part, ptrdiff_t at, const ptrdiff_t (&step)[4], Tap* to) {
     constexpr ptrdiff_t size = sizeof(T);
     const Tap* const begin = to;
     const int64_t *n = part.extent, *first = part.first;
     for (int64_t b = 0; b < n[0]; ++b)
       for (int64_t z = 0; z < n[1]; ++z)
-        for (int64_t y = 0; y < n[2]; ++y) {
-          ptrdiff_t a = (at + b * v.channel + z * v.tap[0] + y * v.tap[1]) * size;
-          ptrdiff_t k =
-              (first[0] + b) * step[0] + (first[1] + z) * step[1] + (first[2] + y) * step[2] + first[3] * step[3];
-          for (const Tap* const end = to + n[3]; to != end; ++to, a += v.tap[2] * size, k += step[3]) *to = {a, k};
-        }
+        for (int64_t y = 0; y < n[2]; ++y)
+          *to++ = {
+              (at + b * v.channel + z * v.tap[0] + y * v.tap[1]) * size,
+              (first[0] + b) * step[0] + (first[1] + z) * step[1] + (first[2] + y) * step[2] + first[3] * step[3]};
     return to - begin;
   }
 

@@ -133,8 +133,8 @@ struct Run {
     const ImageView<T> v = in_place ? ImageView<T>(p, image, box) : ImageView<T>(p, image, staged);
     Chunk stacked = all;
     stacked.extent[2] = stacked.whole[2] = layout.stacked_taps(p);
-    Tap* next = tap;
-    v.taps(stacked, [&](int64_t k, ptrdiff_t b) { *next++ = {k * ptrdiff_t{sizeof(T)}, b}; });
+    TileJob<T> job = {};
+    v.list(stacked, false, sizeof(T), tap, &job);
 
     const char* row[max_tile_rows];
     T bias[max_tile_rows];
@@ -143,8 +143,6 @@ struct Run {
       row[l] = reinterpret_cast<const char*>(packed + (g * lines + l) * depth);
       bias[l] = given ? given[g] : T(0);
     }
-    TileJob<T> job;
-    job.taps = tap, job.depth = depth;
     job.start = given ? Start::row_bias : Start::zero;
     job.lo = static_cast<T>(spec.lo), job.hi = static_cast<T>(spec.hi);
     for (int64_t i = 0; i < block.extent[0] * block.extent[1]; ++i)

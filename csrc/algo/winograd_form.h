@@ -162,9 +162,14 @@ struct WinogradLayout {
   int64_t kernel_point(int64_t j) const { return depth * panels.width(j) + 16; }
   int64_t kernel_start(int64_t j) const { return points * (depth * panels.start(j) + 16 * j); }
   int64_t kernel_elements() const { return points * (depth * panels.padded() + 16 * panels.panels); }
+  // Rows of every point, and four lists of taps: a run of channels each.
+  int64_t most_listed() const { return form.slices * form.phases(); }
+  int64_t table_bytes(int64_t rows) const {
+    return points * rows * int64_t{sizeof(char*)} + 4 * most_listed() * int64_t{sizeof(Tap)};
+  }
   int64_t bytes(const Problem& p) const {
     return (patch_elements(p) + points * (input_point() + sums_point()) + output_elements()) * int64_t{sizeof(T)} +
-           points * tiles.rows() * int64_t{sizeof(char*)} + 4 * depth * int64_t{sizeof(Tap)};
+           table_bytes(tiles.rows());
   }
 
  private:

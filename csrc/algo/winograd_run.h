@@ -111,8 +111,7 @@ struct WinogradRun {
     T* patch = scratch_of<T>(patch_slot, layout.patch_elements(p));
     T* input = scratch_of<T>(input_slot, layout.points * layout.input_point());
     T* sums = scratch_of<T>(sums_slot, layout.points * layout.sums_point() + layout.output_elements());
-    char* table =
-        static_cast<char*>(scratch(table_slot, layout.points * rows * sizeof(char*) + 4 * layout.depth * sizeof(Tap)));
+    char* table = static_cast<char*>(scratch(table_slot, layout.table_bytes(rows)));
     if (!patch || !input || !sums || !table) return false;
     T* output = sums + layout.points * layout.sums_point();
 
@@ -131,22 +130,24 @@ struct WinogradRun {
             row[n++] =
                 reinterpret_cast<const char*>(input + point * layout.input_point() + b * sample + z * plane + i * cp);
     Tap* taps = reinterpret_cast<Tap*>(row + layout.points * rows);
-    int64_t tap_width = 0, depth[4] = {};
+    int64_t tap_width = 0, listed[4] = {};
     for (int64_t j = split * panels / layout.splits; j < (split + 1) * panels / layout.splits; ++j) {
       const int64_t w = layout.panels.width(j);
       if (w != tap_width)
         for (int far = 0; far < 4; ++far)
-          depth[far] = list_taps(far & 2, far & 1, plane, block.extent[0] * sample, w, taps + far * layout.depth);
+          listed[far] = list_taps(far & 2, far & 1, plane, block.extent[0] * sample, w, taps + far * layout.most_listed());
       tap_width = w;
       TileJob<T> job = {};
       job.ldc = w * ptrdiff_t{sizeof(T)};
       job.start = Start::zero;
+      job.run = p.channels;
+      job.along = {sizeof(T), w * ptrdiff_t{sizeof(T)}};
       const T* kernel = group_kernel + layout.kernel_start(j);
       const TileAxis &y = layout.form.y, &x = layout.form.x;
       for (int64_t point = 0; point < layout.points; ++point) {
         const int far = (y.t > 1 && point / x.t + 1 == y.t ? 2 : 0) + (point % x.t + 1 == x.t ? 1 : 0);
-        job.taps = taps + far * layout.depth;
-        job.depth = depth[far];
+        job.taps = taps + far * layout.most_listed();
+        job.listed = listed[far];
         multiply_panel(layout.panels.shape(j), job, row + point * rows, rows,
                        reinterpret_cast<const char*>(kernel + point * layout.kernel_point(j)),
                        sums + point * layout.sums_point(), static_cast<const T*>(nullptr));
@@ -157,7 +158,7 @@ struct WinogradRun {
     return true;
   }
 
-  // The steps k of a product whose point is at infinity along y or x or neither: there, phases with a tap less are 0.
+  // The taps of a product whose point is at infinity along y or x or neither: there, phases with a tap less are 0.
   int64_t list_taps(bool far_y, bool far_x, int64_t plane, int64_t phase, int64_t w, Tap* to) const {
     const TileAxis &y = layout.form.y, &x = layout.form.x;
     const Tap* const begin = to;
@@ -168,8 +169,7 @@ struct WinogradRun {
           if (far_x && x.taps_of_phase(jx, p.axis[2].taps) < x.r) continue;
           const int64_t a = (jy * x.summed + jx) * phase + z * plane;
           const int64_t k = ((z * y.summed + jy) * x.summed + jx) * p.channels;
-          for (int64_t c = 0; c < p.channels; ++c)
-            *to++ = {(a + c) * ptrdiff_t{sizeof(T)}, (k + c) * w * ptrdiff_t{sizeof(T)}};
+          *to++ = {a * ptrdiff_t{sizeof(T)}, k * w * ptrdiff_t{sizeof(T)}};
         }
     return to - begin;
   }

@@ -179,17 +179,17 @@ class WinogradWeight final : public Algorithm {
   bool multiply(const Problem& p, const Sizes& s, int64_t point, int64_t j, int64_t count, bool more,
                 const T* transformed, T* sums) const {
     const int64_t w = s.panels.width(j);
-    char* table = static_cast<char*>(scratch(table_slot, p.batch * sizeof(char*) + count * sizeof(Tap)));
+    char* table = static_cast<char*>(scratch(table_slot, p.batch * sizeof(char*)));
     if (!table) return false;
     const char** row = reinterpret_cast<const char**>(table);
-    Tap* tap = reinterpret_cast<Tap*>(row + p.batch);
     const T* v = transformed + point * s.image_point;
     for (int64_t c = 0; c < p.batch; ++c) row[c] = reinterpret_cast<const char*>(v + c);
-    for (int64_t i = 0; i < count; ++i)
-      tap[i] = {i * s.image_pitch * ptrdiff_t{sizeof(T)}, i * w * ptrdiff_t{sizeof(T)}};
+    const Tap first = {0, 0};
     TileJob<T> job = {};
-    job.taps = tap;
-    job.depth = count;
+    job.taps = &first;
+    job.listed = 1;
+    job.run = count;
+    job.along = {s.image_pitch * ptrdiff_t{sizeof(T)}, w * ptrdiff_t{sizeof(T)}};
     job.ldc = s.grad_pitch * ptrdiff_t{sizeof(T)};
     job.start = more ? Start::load : Start::zero;
     const T* d = transformed + points * s.image_point + point * s.grad_point + s.panels.start(j) * s.slice;

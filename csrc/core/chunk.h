@@ -47,6 +47,7 @@ struct Chunk {
     }
   }
   int64_t steps() const { return extent[0] * extent[1] * extent[2] * extent[3]; }
+  int dimension(int level) const { return channels_inner ? (level + 1) % 4 : level; }  // outermost first
 };
 
 struct Chunking {

@@ -54,12 +54,44 @@ struct ImageView {
     if (split == 1) return t * tap[2];
     return (t * dilation % split) * phase_pitch + t * dilation / split;
   }
-  // f(k, offset in bytes) for the taps of a chunk in order.
-  template <class F>
-  void taps(const Chunk& chunk, F&& f) const {
-    chunk.each([&](int64_t k, const int64_t* i) {
-      f(k, (i[0] * channel + i[1] * tap[0] + i[2] * tap[1] + tap_x(i[3])) * ptrdiff_t{sizeof(T)});
+  // A chunk's steps as runs as long as the image's strides allow: the steps that start one, and how far apart its steps
+  // lie in the image.
+  struct Runs {
+    Chunk starts;
+    int64_t length;
+    ptrdiff_t step;
+  };
+  Runs runs(const Chunk& chunk) const {
+    Runs runs = {chunk, 1, 0};
+    const ptrdiff_t stride[4] = {channel, tap[0], tap[1], tap[2]};
+    for (int level = 3; level >= 0; --level) {
+      const int d = chunk.dimension(level);
+      const int64_t n = chunk.extent[d];
+      if (n == 0 || (n > 1 && d == 3 && split > 1)) break;
+      if (n > 1 && runs.length > 1 && stride[d] != runs.step * runs.length) break;
+      if (n > 1 && runs.length == 1) runs.step = stride[d];
+      runs.length *= n;
+      runs.starts.extent[d] = 1;
+      if (n < chunk.whole[d]) break;  // steps are left out before the next
+    }
+    constexpr int64_t shortest = 8;  // below, one more loop costs more than looking steps up
+    return runs.length < shortest ? Runs{chunk, 1, 0} : runs;
+  }
+  // Lists a chunk's steps for a product in which the image is the row side, or the vector side. The packed operand's
+  // steps lie `packed` bytes apart.
+  void list(const Chunk& chunk, bool on_rows, ptrdiff_t packed, Tap* taps, TileJob<T>* job) const {
+    const auto tap_at = [&](ptrdiff_t offset, int64_t k) {
+      offset *= sizeof(T);
+      return on_rows ? Tap{offset, k * packed} : Tap{k * packed, offset};
+    };
+    const Runs r = runs(chunk);
+    job->taps = taps;
+    r.starts.each([&](int64_t k, const int64_t* i) {
+      *taps++ = tap_at(i[0] * channel + i[1] * tap[0] + i[2] * tap[1] + tap_x(i[3]), k);
     });
+    job->listed = taps - job->taps;
+    job->run = r.length;
+    job->along = tap_at(r.step, 1);
   }
 };
 

@@ -12,18 +12,20 @@
 
 namespace convkern {
 
-// Step k of a product reads the scalar at row + a (row side) and the vectors at panel + b (vector side). Bytes.
+// A step k of a product reads the scalar at row + a (row side) and the vectors at panel + b (vector side). Bytes.
 struct Tap {
   ptrdiff_t a, b;
 };
 
 enum class Start : int32_t { zero, load, lane_bias, row_bias };
 
-// What all tiles of one product share.  C[m][v] = start + sum_k row[m][tap[k].a] * panel[v][tap[k].b], clamped.
+// What all tiles of one product share.  C[m][v] = start + sum_k row[m][tap(k).a] * panel[v][tap(k).b], clamped.
+// The steps k come in runs: `run` steps from each listed tap on, one `along` further than the last.
 template <class T>
 struct TileJob {
   const Tap* taps;
-  int64_t depth;  // number of steps k
+  int64_t listed, run;
+  Tap along;
   ptrdiff_t ldc;  // bytes between rows of C
   Start start;    // where the sums begin: 0, the values in C, a bias per lane or a bias per row
   bool clamp;     // limit to [lo, hi] before storing (the last product of a sum only)

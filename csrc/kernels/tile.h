@@ -1,5 +1,6 @@
 // THE microkernel.  acc[m][v] += row[m](k) x panel[v](k):  a broadcast scalar times a vector, for every step k.
-//   row[m](k) = *(T*)(rows[m] + taps[k].a)        panel[v](k) = vector v at panel + taps[k].b
+//   row[m](k) = *(T*)(rows[m] + tap(k).a)         panel[v](k) = vector v at panel + tap(k).b
+// Taps in runs are added up, not looked up: two loads less a step, and loads are what a tile has the most of.
 // Each output is one chain of multiply-adds in the order of k, so its bits do not depend on MR, NV or the lane it
 // sits in. Does not know which operand is the image and which the weights, nor where rows and taps come from.
 #pragma once
@@ -36,12 +37,7 @@ void tile(const TileJob<T>& job, const char* const* rows, const char* panel, cha
   const char* row[MR];
   CK_UNROLL
   for (int m = 0; m < MR; ++m) row[m] = rows[m];
-  const Tap* tap = job.taps;
-  const Tap* const end = tap + job.depth;
-  CK_NO_UNROLL
-  for (; tap != end; ++tap) {
-    const ptrdiff_t a = tap->a;
-    const char* const p = panel + tap->b;
+  const auto step = [&](ptrdiff_t a, const char* p) __attribute__((always_inline)) {
     V b[NV];
     CK_UNROLL
     for (int v = 0; v < NV; ++v) b[v] = load<T>(p + v * sizeof(V));
@@ -50,6 +46,21 @@ void tile(const TileJob<T>& job, const char* const* rows, const char* panel, cha
       const V x = splat<T>(*reinterpret_cast<const T*>(row[m] + a));
       CK_UNROLL
       for (int v = 0; v < NV; ++v) acc[m][v] += x * b[v];
+    }
+  };
+  const Tap* tap = job.taps;
+  const Tap* const end = tap + job.listed;
+  if (job.run == 1) {
+    CK_NO_UNROLL
+    for (; tap != end; ++tap) step(tap->a, panel + tap->b);
+  } else {
+    const Tap along = job.along;
+    CK_NO_UNROLL
+    for (; tap != end; ++tap) {
+      ptrdiff_t a = tap->a;
+      const char* p = panel + tap->b;
+      CK_NO_UNROLL
+      for (int64_t left = job.run; left > 0; --left, a += along.a, p += along.b) step(a, p);
     }
   }
 
