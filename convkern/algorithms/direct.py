@@ -17,6 +17,7 @@ from .tiles import Product, Shape, product, shapes
 # How csrc/algo/direct_blocking.cpp counts when it chooses: cycles an element, a tile, a vector with lanes to spare,
 # and a row of a tile at which a line of results is left.
 GATHERED, SPLIT, TRANSPOSED, BEGUN, PARTIAL, CUT = 4.0, 0.7, 0.3, 40.0, 5.0, 10.0
+PANEL, FAR = 0.4, 2.0  # an element gathered for a panel; a step of a tile whose channels lie in lines of their own
 LOADS, LOADS_64, LATENCY = 2.5, 2.1, 4.0  # loads a cycle, those of vectors of 64 bytes; cycles of latency
 
 # Prices in units of machine.shuffle_cycles: an element gathered from channels-last pixels, taken from lines of stride 2
@@ -100,7 +101,8 @@ def ways(problem: Problem, spec: Spec, machine: Machine) -> tuple[Way, Way | Non
     lanes, x = machine.vector(spec.dtype), problem.axes[2]
     results = problem.images * problem.pixels * problem.outputs
     image = problem.images * problem.channels * math.prod(axis.in_ for axis in problem.axes)
-    rows = min(problem.pixels, 512)
+    rows, gathers = min(problem.pixels, 512), gathers_pixels(problem)
+    length = problem.pixels if gathers and problem.joined else x.out  # of the lines that panels are cut from
     prices = (LOADS_64 if machine.lanes == 16 else LOADS, LATENCY)
 
     def outputs_in_lanes(shape: Shape) -> Way:
@@ -111,20 +113,28 @@ def ways(problem: Problem, spec: Spec, machine: Machine) -> tuple[Way, Way | Non
             store = PARTIAL * problem.images * problem.pixels
         counted = product(machine, shape, lanes, problem.outputs, rows, problem.depth, prices=prices)
         steps = counted.steps * problem.images * problem.pixels / max(1, rows)
+        if gathers and not lies_along_channels(spec):
+            tiles = problem.images * problem.pixels / shape[0] * -(-problem.outputs // (shape[1] * lanes))
+            steps += FAR * tiles * problem.depth
         return Way(False, shape[1], whole, steps + BEGUN * whole.tiles + whole.stores + store)
 
     def pixels_in_lanes(shape: Shape) -> Way:
-        one = product(machine, shape, lanes, x.out, problem.outputs, problem.depth, split_loads=True)
-        whole = one.times(problem.images * problem.pixels / max(1, x.out))
+        split = not gathers
+        one = product(machine, shape, lanes, length, problem.outputs, problem.depth, split_loads=split)
+        whole = one.times(problem.images * problem.pixels / max(1, length))
         move = SPLIT if x.stride > 1 else 0.0
-        if not image_lies_along_x(spec):
+        if gathers:
+            move = PANEL * problem.pixels / math.prod(axis.in_ for axis in problem.axes)
+        elif not image_lies_along_x(spec):
             move = GATHERED if x.stride > 1 else turned(problem.channels, problem.groups, lanes)
         store = 0.0
         if not result_lies_along_x(problem, spec):
             store = turned(problem.outputs, problem.groups, lanes) if spec.channels_last else TRANSPOSED
         store *= results
-        counted = product(machine, shape, lanes, x.out, problem.outputs, problem.depth, split_loads=True, prices=prices)
-        steps = counted.steps * problem.images * problem.pixels / max(1, x.out)
+        counted = product(
+            machine, shape, lanes, length, problem.outputs, problem.depth, split_loads=split, prices=prices
+        )
+        steps = counted.steps * problem.images * problem.pixels / max(1, length)
         return Way(True, shape[1], whole, steps + BEGUN * whole.tiles + whole.stores + move * image + store)
 
     best = min((outputs_in_lanes(shape) for shape in shapes(machine)[::-1]), key=lambda way: way.counted)
@@ -133,8 +143,14 @@ def ways(problem: Problem, spec: Spec, machine: Machine) -> tuple[Way, Way | Non
     cut = CUT * results if result_lies_along_x(problem, spec) else 0.0  # lines of results in pieces of a panel's width
     return best, min(
         (pixels_in_lanes(shape) for shape in shapes(machine)),
-        key=lambda way: way.counted + cut * -(-x.out // (way.width * lanes)) / max(1, x.out),
+        key=lambda way: way.counted + cut * -(-length // (way.width * lanes)) / max(1, length),
     )
+
+
+def gathers_pixels(problem: Problem) -> bool:
+    """Whether pixels on lanes are brought together panel by panel."""
+    single = all(axis.taps == 1 and not axis.padded for axis in problem.axes)
+    return single and problem.channels >= 16 and problem.outputs >= 32
 
 
 def turned(count: int, groups: int, lanes: int) -> float:
@@ -173,8 +189,14 @@ def problem_cycles(problem: Problem, way: Way, spec: Spec, machine: Machine) -> 
         cycles += results * SCATTER * element
     if way.on_pixels:
         gathered = not image_lies_along_x(spec)
-        cycles += problem.images * problem.pixels / max(1, x.out) * -(-x.out // (4 * lanes)) * CALL
-        if gathered or padded or x.stride > 1 or x.out % lanes:
+        length = problem.pixels if gathers_pixels(problem) and problem.joined else x.out
+        cycles += problem.images * problem.pixels / max(1, length) * -(-length // (4 * lanes)) * CALL
+        if gathers_pixels(problem):
+            price = (COPY if x.stride == 1 else TAKE if x.stride == 2 else TAKE_FAR) * element
+            if gathered:
+                price = TURN * turned(problem.channels, problem.groups, lanes)
+            cycles += problem.images * problem.channels * problem.pixels * price
+        elif gathered or padded or x.stride > 1 or x.out % lanes:
             price = (COPY if x.stride == 1 else TAKE if x.stride == 2 else TAKE_FAR) * element
             if gathered:
                 price = GATHER * element if x.stride > 1 else TURN * turned(problem.channels, problem.groups, lanes)
@@ -201,6 +223,7 @@ def problem_cycles(problem: Problem, way: Way, spec: Spec, machine: Machine) -> 
             cycles += problem.images * problem.pixels * STORED_PIXEL
             cycles += results * SCALAR * element if problem.outputs < lanes else 0.0
     else:
+        cycles += FAR * way.product.tiles * problem.depth if gathers_pixels(problem) else 0.0
         cycles += lines * LINE + problem.read * 0.2 * element
         cycles += results * TRANSPOSE * element if problem.step == 1 else 0.0
     return cycles

@@ -51,6 +51,7 @@ class Problem:
     outputs: int
     axes: tuple[Axis, Axis, Axis]  # z, y, x; those of one pixel may have been merged into the next
     step: int = 1  # between neighbouring results along x
+    joined: bool = True  # whether results are as far apart from line to line as along x
 
     @property
     def images(self) -> int:
@@ -126,4 +127,8 @@ def _merged(problem: Problem, pitches: Sequence[int] | None = None) -> Problem:
             axes[a : a + 2] = Axis(1, 1, 1), Axis(size, size, 1)
             if inner.in_ == 1:
                 pitch[a + 1] = pitch[a]
-    return replace(problem, axes=(axes[0], axes[1], axes[2]), step=pitch[2])
+    joined, together = True, 1
+    for a in (2, 1, 0):
+        joined = joined and (axes[a].out == 1 or pitch[a] == pitch[2] * together)
+        together *= axes[a].out
+    return replace(problem, axes=(axes[0], axes[1], axes[2]), step=pitch[2], joined=joined)

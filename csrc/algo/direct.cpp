@@ -59,7 +59,9 @@ struct Run {
   bool view(int64_t g, const Block& block, const Chunk& chunk, ImageView<T>* out) const;
   bool outputs_on_lanes(int64_t g, const Block& block, const Block& region, int64_t panel_begin,
                         int64_t panel_end) const;
-  bool pixels_on_lanes(int64_t g, const Block& block, const Block& region) const;
+  bool pixels_on_lanes(int64_t g, const Block& block, const Block& region, int64_t first, int64_t outputs) const;
+  void gather(const ImageView<T>& v, const Block& block, int64_t pixel, int64_t count, int64_t channels, int64_t width,
+              T* panel) const;
   bool task(int64_t index) const;
 
   void finish(const T* c, int64_t ldc, int64_t rows, int64_t columns, MatrixView<T> out,
@@ -180,27 +182,50 @@ bool Run<T>::outputs_on_lanes(int64_t g, const Block& block, const Block& region
   return true;
 }
 
+// panel[c][i]: `count` pixels of a block, from the pixel-th on, of the chunk's channels.
 template <class T>
-bool Run<T>::pixels_on_lanes(int64_t g, const Block& block, const Block& region) const {
-  const Panels<T> panels(kernels, *blocking.panels.main, block.extent[3]);
-  const int64_t chunks = blocking.chunks.count(), width = panels.width(0), outputs = p.outputs;
+void Run<T>::gather(const ImageView<T>& v, const Block& block, int64_t pixel, int64_t count, int64_t channels,
+                    int64_t width, T* panel) const {
+  const int64_t length = block.extent[3];
+  for (int64_t c = 0; count < width && c < channels; ++c)
+    std::fill(panel + c * width + count, panel + (c + 1) * width, T(0));
+  for (int64_t i = 0, n; i < count; i += n) {
+    const int64_t x = (pixel + i) % length;
+    n = std::min(count - i, length - x);
+    const T* from = v.base + v.line(block, (pixel + i) / length) + x * v.row[2];
+    if (v.channel == 1 && n == count)
+      kernels.pack({from, 1, v.row[2]}, channels, n, panel, width);
+    else
+      kernels.every_nth(from, v.channel, v.row[2], n, panel + i, width, channels);
+  }
+}
+
+template <class T>
+bool Run<T>::pixels_on_lanes(int64_t g, const Block& block, const Block& region, int64_t first, int64_t outputs) const {
+  const bool gathers = gathers_pixels(p);
+  const bool join = gathers && lines_join(p.result, block) && (!residual() || lines_join(p.residual, block));
+  const int64_t together = join ? block.extent[1] * block.extent[2] : 1;  // lines
+  const int64_t lines = block.lines() / together;
+  const Panels<T> panels(kernels, *blocking.panels.main, together * block.extent[3]);
+  const int64_t chunks = blocking.chunks.count(), width = panels.width(0);
   char* table =
       static_cast<char*>(scratch(table_slot, outputs * sizeof(char*) + blocking.chunks.depth() * sizeof(Tap)));
-  T* sums = scratch_of<T>(sums_slot, (chunks > 1 ? block.lines() * panels.panels : 1) * outputs * width);
-  if (!table || !sums) return false;
+  T* sums = scratch_of<T>(sums_slot, (chunks > 1 ? lines * panels.panels : 1) * outputs * width);
+  T* gathered = gathers ? scratch_of<T>(stage_slot, blocking.chunks.depth() * width) : nullptr;
+  if (!table || !sums || (gathers && !gathered)) return false;
   const char** row = reinterpret_cast<const char**>(table);
   Tap* tap = reinterpret_cast<Tap*>(table + outputs * sizeof(char*));
 
   for (int64_t i = 0; i < chunks; ++i) {
     const Chunk chunk = seen(p, region, blocking.chunks[i]);
     const bool last = i + 1 == chunks;
-    ImageView<T> v(p, nullptr, Box{});
-    if (!view(g, block, chunk, &v)) return false;
-    const T* weights = packed ? packed + g * outputs * p.depth() + chunk.k0 : nullptr;
+    ImageView<T> v(p, image(g), touched(p, block, chunk));
+    if (!gathers && !view(g, block, chunk, &v)) return false;
+    const T* weights = packed ? packed + (g * p.outputs + first) * p.depth() + chunk.k0 : nullptr;
     if (!packed) {
       T* fresh = scratch_of<T>(panel_slot, outputs * chunk.depth);
       if (!fresh) return false;
-      pack_rows(p, kernel(g), blocking.chunks[i], fresh);
+      pack_rows(p, kernel(g) + first * p.kernel.output, outputs, blocking.chunks[i], fresh);
       weights = fresh;
     }
     for (int64_t o = 0; o < outputs; ++o)
@@ -208,24 +233,31 @@ bool Run<T>::pixels_on_lanes(int64_t g, const Block& block, const Block& region)
 
     TileJob<T> job = {};
     v.list(chunk, false, sizeof(T), tap, &job);
-    job.start = i > 0 ? Start::load : bias(g) ? Start::row_bias : Start::zero;
+    const T* const row_bias = bias(g) ? bias(g) + first : nullptr;
+    job.start = i > 0 ? Start::load : row_bias ? Start::row_bias : Start::zero;
     job.lo = static_cast<T>(spec.lo), job.hi = static_cast<T>(spec.hi);
-    for (int64_t line = 0; line < block.lines(); ++line) {
-      const Block one = line_of(block, line);
-      const T* pixels = v.base + v.line(block, line);
+    for (int64_t line = 0; line < lines; ++line) {
+      const Block one = line_of(block, line * together);
+      const T* pixels = v.base + v.line(block, line * together);
       for (int64_t j = 0; j < panels.panels; ++j) {
-        const int64_t used = panels.used(j), x = panels.start(j);
-        MatrixView<T> out = at(result(), p.result, g, one, 0, p.result.output, p.result.axis[2]);
-        MatrixView<const T> extra = at(residual(), p.residual, g, one, 0, p.residual.output, p.residual.axis[2]);
+        const int64_t used = panels.used(j), x = panels.start(j), w = panels.width(j);
+        const T* panel = pixels + x;
+        if (gathers) {
+          gather(v, block, line * together * block.extent[3] + x, used, chunk.steps(), w, gathered);
+          panel = gathered;
+          job.along.b = w * ptrdiff_t{sizeof(T)};
+        }
+        MatrixView<T> out = at(result(), p.result, g, one, first, p.result.output, p.result.axis[2]);
+        MatrixView<const T> extra = at(residual(), p.residual, g, one, first, p.residual.output, p.residual.axis[2]);
         out.data += x * out.column;
         if (extra.data) extra.data += x * extra.column;
-        const bool in_result = p.result.axis[2] == 1 && used == panels.width(j);
+        const bool in_result = p.result.axis[2] == 1 && used == w;
         const bool plain = in_result && !residual();
         T* c = in_result ? out.data : sums + (chunks > 1 ? (line * panels.panels + j) * outputs * width : 0);
-        const int64_t ldc = in_result ? out.row : panels.width(j);
+        const int64_t ldc = in_result ? out.row : w;
         job.ldc = ldc * ptrdiff_t{sizeof(T)};
         job.clamp = spec.clamp && last && plain;
-        multiply_panel(panels.shape(j), job, row, outputs, reinterpret_cast<const char*>(pixels + x), c, bias(g));
+        multiply_panel(panels.shape(j), job, row, outputs, reinterpret_cast<const char*>(panel), c, row_bias);
         if (last && !plain) finish(c, ldc, outputs, used, out, extra);
       }
     }
@@ -239,8 +271,9 @@ bool Run<T>::task(int64_t index) const {
   const int64_t g = index / (blocks * splits), split = index / blocks % splits;
   Block region;
   const Block block = blocking.blocks.at(index % blocks, &region);
+  const int64_t first = split * p.outputs / splits;
   const bool ok = orientation.pixels_on_lanes
-                      ? pixels_on_lanes(g, block, region)
+                      ? pixels_on_lanes(g, block, region, first, (split + 1) * p.outputs / splits - first)
                       : outputs_on_lanes(g, block, region, split * panels / splits, (split + 1) * panels / splits);
   scratch_release(stage_slot);  // large only where a single window is
   return ok;
@@ -350,7 +383,7 @@ class Direct final : public Algorithm {
       const int64_t g = task / pieces, j = task % pieces;
       const T* kernel = static_cast<const T*>(o.kernel.data) + p.kernel.offset + g * p.kernel.group;
       if (on_pixels) {
-        pack_rows(p, kernel, all, to + g * p.outputs * p.depth());
+        pack_rows(p, kernel, p.outputs, all, to + g * p.outputs * p.depth());
       } else {
         pack_panel(kernels_, p, kernel + panels.start(j) * p.kernel.output, all, panels.used(j), panels.width(j),
                    to + (g * panels.padded() + panels.start(j)) * p.depth());

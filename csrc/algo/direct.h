@@ -20,6 +20,20 @@ struct Orientation {
   double cycles;        // estimate for the whole problem on one core
 };
 
+// Of single pixels, used by many outputs: pixels on lanes are brought together panel by panel, so that tiles read them
+// one after the other and not from a page of their own for each channel.
+inline bool gathers_pixels(const Problem& p) {
+  return p.taps() == 1 && p.channels >= 16 && p.outputs >= 32 && p.axis[0].inside() && p.axis[1].inside() &&
+         p.axis[2].inside();
+}
+
+// Whether the pixels of a sample in a block, line after line, are evenly spaced in a result.
+inline bool lines_join(const Problem::Result& view, Block block) {
+  block.extent[0] = 1;
+  ptrdiff_t step;
+  return even_stride(view, block, &step) && (step == view.axis[2] || block.rows() == 1);
+}
+
 template <class T>
 Orientation choose_orientation(const Kernels<T>& kernels, const Problem& p, bool allow_pixels);
 
@@ -33,7 +47,7 @@ struct Blocking {
   // Read in place, pixels would all lie in one set of L1, so that a tile of more of them than it has ways fetched each
   // from L2 for every step: blocks of that many are staged.
   bool collides;
-  int64_t splits;  // parts that the panels of a block are shared out in
+  int64_t splits;  // parts that the panels of a block, or with pixels on lanes its outputs, are shared out in
   int threads;
 
   // direct_store: the sums can stay in the result between chunks. packed: the kernel is packed already, in the

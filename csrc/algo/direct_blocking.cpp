@@ -32,8 +32,10 @@ double panels_cycles(const Kernels<T>& kernels, const TileShape<T>& shape, int64
   return panels.panels ? (panels.panels - 1) * one(*panels.main) + one(*panels.last) : 0;
 }
 
-// Cycles an element: lines gathered from channels-last pixels, lines split by a stride, sums transposed.
-constexpr double gathered_element = 4, split_element = 0.7, transposed_element = 0.3;
+// Cycles an element: lines gathered from channels-last pixels, lines split by a stride, lines gathered for panels, sums
+// transposed.
+constexpr double gathered_element = 4, split_element = 0.7, panel_element = 0.4, transposed_element = 0.3;
+constexpr double far_step = 2;        // cycles a step of a tile whose pixels' channels lie in lines of their own
 constexpr double cut_row = 10;        // cycles lost where a line of results is left for the next row of a tile
 constexpr double partial_vector = 5;  // cycles to store one that has lanes to spare
 
@@ -53,31 +55,36 @@ Orientation choose_orientation(const Kernels<T>& kernels, const Problem& p, bool
   const double pixels = static_cast<double>(p.pixels()), results = images * pixels * p.outputs;
   const double rows = std::min(pixels, 512.0);
   const bool channels_inner = p.image.channel == 1 && p.channels > 1;
+  const bool gathers = gathers_pixels(p);
   Orientation best = {false, channels_inner, 0, 0};
   for (int i = 0; i < kernels.shapes; ++i) {
+    const TileShape<T>& shape = kernels.tile[i];
+    const double tiles = images * pixels / shape.rows * ceil_div(p.outputs, int64_t{shape.vectors} * kernels.lanes);
     const double store = p.result.output != 1             ? results * transposed_element
                          : p.outputs % kernels.lanes != 0 ? images * pixels * partial_vector
                                                           : 0;
-    const double cycles =
-        images * pixels / rows * panels_cycles(kernels, kernels.tile[i], p.outputs, rows, depth, false) + store;
+    const double cycles = images * pixels / rows * panels_cycles(kernels, shape, p.outputs, rows, depth, false) +
+                          store + (gathers && p.image.channel != 1 ? far_step * tiles * depth : 0);
     if (i == 0 || cycles <= best.cycles) best = {false, channels_inner, i, cycles};
   }
   if (!allow_pixels) return best;
   Orientation pixels_best = {true, false, 0, 0};
   double least = HUGE_VAL;
   for (int i = 0; i < kernels.shapes; ++i) {
-    const int64_t x = p.axis[2].out;
+    const bool join = gathers && lines_join(p.result, all_outputs(p, p.axis[1].out, p.axis[2].out).largest());
+    const int64_t x = join ? p.pixels() : p.axis[2].out;
     const double lines = images * pixels / std::max<int64_t>(1, x);
     const double read = images * p.channels * p.axis[0].in * p.axis[1].in * p.axis[2].in;
     const bool turned = p.image.channel == 1 && p.axis[2].stride == 1;
-    const double gather = read * (p.image.axis[2] == 1 ? p.axis[2].stride > 1 ? split_element : 0
-                                  : turned             ? turned_element(p.channels, p.image.axis[2], kernels.lanes)
-                                                       : gathered_element);
+    const double gather = gathers ? images * pixels * p.channels * panel_element
+                                  : read * (p.image.axis[2] == 1 ? p.axis[2].stride > 1 ? split_element : 0
+                                            : turned ? turned_element(p.channels, p.image.axis[2], kernels.lanes)
+                                                     : gathered_element);
     const double store = p.result.axis[2] == 1  ? 0
                          : p.result.output == 1 ? results * turned_element(p.outputs, p.result.axis[2], kernels.lanes)
                                                 : results * transposed_element;
     const double cycles =
-        lines * panels_cycles(kernels, kernels.tile[i], x, static_cast<double>(p.outputs), depth, true) + gather +
+        lines * panels_cycles(kernels, kernels.tile[i], x, static_cast<double>(p.outputs), depth, !gathers) + gather +
         store;
     const int64_t width = int64_t{kernels.tile[i].vectors} * kernels.lanes;
     const double cuts = p.result.axis[2] == 1 ? lines * static_cast<double>(ceil_div(x, width) * p.outputs) : 0;
@@ -152,12 +159,15 @@ Blocking<T>::Blocking(const Kernels<T>& kernels, const Problem& p, const Orienta
   const int64_t width = int64_t{kernels.tile[orientation.shape].vectors} * kernels.lanes;
   Region& interior = blocks.region[0];
 
-  // A chunk's kernel panel takes a quarter of L2; a block's image part three eighths; its sums a quarter.
-  const int64_t most_rows = direct_store || on_pixels ? 1024 : 512, most_bytes = l2 * 3 / 8;
-  int64_t depth = std::max<int64_t>(64, l2 / 4 / (width * element));
+  // A chunk's kernel panel takes a quarter of L2; a block's image part three eighths, if it is read as one; its sums a
+  // quarter.
+  const bool gathers = on_pixels && gathers_pixels(p);
+  const int64_t most_bytes = gathers ? INT64_MAX : l2 * 3 / 8;
+  int64_t most_rows, depth = std::max<int64_t>(64, l2 / 4 / (width * element));
   for (;; depth /= 2) {
     chunks = Chunking(p, depth, chunks.channels_inner);
-    grow(p, interior, chunks[0], p.batch, most_rows, most_bytes, element);
+    most_rows = gathers && chunks.count() == 1 ? INT64_MAX : direct_store || on_pixels ? 1024 : 512;
+    grow(p, interior, chunks[0], gathers ? 1 : p.batch, most_rows, most_bytes, element);
     if (chunks.depth() <= 64 || image_bytes(p, interior, chunks[0], element) <= most_bytes) break;
   }
   for (int r = 1; r < blocks.regions; ++r)
@@ -165,7 +175,12 @@ Blocking<T>::Blocking(const Kernels<T>& kernels, const Problem& p, const Orienta
 
   const double alone = serial_cycles(kernels.lanes * sizeof(T));
   if (orientation.cycles > alone) threads = max_threads;
-  const int64_t panel_count = on_pixels ? 1 : panels.panels;
+  // Lines whose pixels are gathered are cut only where the last panel of each piece is one of many; else their outputs
+  // are the parts to share out.
+  const int64_t rows_together = 4 * int64_t{kernels.tile[orientation.shape].rows};
+  const int64_t panel_count = !on_pixels ? panels.panels
+                              : gathers  ? std::max<int64_t>(1, p.outputs / rows_together)
+                                         : 1;
   if (threads > 1) {
     const int64_t wanted = threads * (orientation.cycles > threads * 8 * alone ? 4 : 1);
     // Each part of the panels stages the block anew, so no more parts than threads where there is staging to do.
@@ -174,7 +189,7 @@ Blocking<T>::Blocking(const Kernels<T>& kernels, const Problem& p, const Orienta
     const auto total = [&] { return p.groups * interior.count() * splits; };
     if (total() < parts && large_kernel<T>(p)) splits = std::min(panel_count, ceil_div(parts, total()));
     // Smaller blocks, as long as each keeps a few tiles of rows.
-    const int64_t fewest = on_pixels ? width : 28;
+    const int64_t fewest = gathers ? 4 * width : on_pixels ? width : 28;
     for (int d : {2, 1, 3, 0})
       for (int64_t n = 2 * interior.parts[d]; n <= interior.extent[d]; n *= 2) {
         if (total() >= (splits > 1 ? parts : wanted) || interior.rows() / 2 < fewest) break;
@@ -201,7 +216,10 @@ int64_t scratch_bytes(const Problem& p, const Orientation& orientation, const Bl
   int64_t most = 0;
   for (int r = 0; r < b.blocks.regions; ++r) {
     const Block block = b.blocks.region[r].largest();
-    const int64_t stage = image_bytes(p, b.blocks.region[r], b.chunks[0], sizeof(T)) + width * int64_t{sizeof(T)};
+    const bool gathers = orientation.pixels_on_lanes && gathers_pixels(p);
+    const int64_t stage = gathers
+                              ? b.chunks.depth() * width * int64_t{sizeof(T)}
+                              : image_bytes(p, b.blocks.region[r], b.chunks[0], sizeof(T)) + width * int64_t{sizeof(T)};
     const int64_t rows = orientation.pixels_on_lanes ? p.outputs : block.rows();
     const int64_t panels = b.chunks.count() == 1         ? 1
                            : orientation.pixels_on_lanes ? block.lines() * ceil_div(block.extent[3], width)

@@ -52,8 +52,8 @@ struct Run {
 
     Lists list;
     const int64_t depth = cuts.chunks.depth();
-    char* table =
-        static_cast<char*>(scratch(table_slot, rows * sizeof(char*) + lists * (depth * sizeof(Tap) + 2 * sizeof(int64_t))));
+    char* table = static_cast<char*>(
+        scratch(table_slot, rows * sizeof(char*) + lists * (depth * sizeof(Tap) + 2 * sizeof(int64_t))));
     T* panel = scratch_of<T>(panel_slot, depth * panels.width(0));
     // Sums lie [row][lane]: those of a block, or the block's part of all sums of a part.
     ptrdiff_t pixel;
@@ -159,16 +159,16 @@ struct Run {
   }
 
   // Where the lines of a part of a chunk begin, from `at` on, and their first steps; returns how many they are.
-  static int64_t lines_of_pixels(const ImageView<T>& v, const Chunk& part, ptrdiff_t at, const ptrdiff_t (&step)[4], Tap* to) {
+  static int64_t lines_of_pixels(const ImageView<T>& v, const Chunk& part, ptrdiff_t at, const ptrdiff_t (&step)[4],
+                                 Tap* to) {
     constexpr ptrdiff_t size = sizeof(T);
     const Tap* const begin = to;
     const int64_t *n = part.extent, *first = part.first;
     for (int64_t b = 0; b < n[0]; ++b)
       for (int64_t z = 0; z < n[1]; ++z)
         for (int64_t y = 0; y < n[2]; ++y)
-          *to++ = {
-              (at + b * v.channel + z * v.tap[0] + y * v.tap[1]) * size,
-              (first[0] + b) * step[0] + (first[1] + z) * step[1] + (first[2] + y) * step[2] + first[3] * step[3]};
+          *to++ = {(at + b * v.channel + z * v.tap[0] + y * v.tap[1]) * size,
+                   (first[0] + b) * step[0] + (first[1] + z) * step[1] + (first[2] + y) * step[2] + first[3] * step[3]};
     return to - begin;
   }
 

@@ -101,7 +101,7 @@ class Im2col final : public Algorithm {
       const Problem p = lower(spec_, o, phase);
       const T* from = static_cast<const T*>(kernel.data) + p.kernel.offset;
       for (int64_t g = 0; g < p.groups; ++g, to += p.outputs * p.depth())
-        pack_rows(p, from + g * p.kernel.group, Chunking(p, INT64_MAX)[0], to);
+        pack_rows(p, from + g * p.kernel.group, p.outputs, Chunking(p, INT64_MAX)[0], to);
     }
     return CK_OK;
   }

@@ -135,7 +135,8 @@ struct WinogradRun {
       const int64_t w = layout.panels.width(j);
       if (w != tap_width)
         for (int far = 0; far < 4; ++far)
-          listed[far] = list_taps(far & 2, far & 1, plane, block.extent[0] * sample, w, taps + far * layout.most_listed());
+          listed[far] =
+              list_taps(far & 2, far & 1, plane, block.extent[0] * sample, w, taps + far * layout.most_listed());
       tap_width = w;
       TileJob<T> job = {};
       job.ldc = w * ptrdiff_t{sizeof(T)};

@@ -202,10 +202,10 @@ void pack_panel(const Kernels<T>& kernels, const Problem& p, const T* kernel, co
   }
 }
 
-// rows[o][k]: the kernel of each output, contiguous.
+// rows[o][k]: the kernel of each of `outputs` outputs, contiguous.
 template <class T>
-void pack_rows(const Problem& p, const T* kernel, const Chunk& chunk, T* rows) {
-  for (int64_t o = 0; o < p.outputs; ++o, rows += chunk.depth)
+void pack_rows(const Problem& p, const T* kernel, int64_t outputs, const Chunk& chunk, T* rows) {
+  for (int64_t o = 0; o < outputs; ++o, rows += chunk.depth)
     kernel_runs(p, kernel + o * p.kernel.output, chunk, [&](int64_t k, const T* from, int64_t run, ptrdiff_t step) {
       for (int64_t i = 0; i < run; ++i) rows[k + i] = from[i * step];
     });
