@@ -127,8 +127,9 @@ def _merged(problem: Problem, pitches: Sequence[int] | None = None) -> Problem:
             axes[a : a + 2] = Axis(1, 1, 1), Axis(size, size, 1)
             if inner.in_ == 1:
                 pitch[a + 1] = pitch[a]
-    joined, together = True, 1
-    for a in (2, 1, 0):
-        joined = joined and (axes[a].out == 1 or pitch[a] == pitch[2] * together)
-        together *= axes[a].out
+    joined = True
+    run = 1
+    for axis, distance in zip(axes[::-1], pitch[::-1], strict=True):
+        joined = joined and (axis.out == 1 or distance == pitch[2] * run)
+        run *= axis.out
     return replace(problem, axes=(axes[0], axes[1], axes[2]), step=pitch[2], joined=joined)

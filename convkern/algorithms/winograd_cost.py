@@ -27,7 +27,7 @@ SPILL = 1.2  # times L2: a block's patches and sums from which they no longer st
 READ = 0.94  # times the rate of moving arrays at which a kernel that is only read streams by
 # Of the weight gradient's products, transforms and moves: the share of what is counted that they take.
 WEIGHT_PRODUCT, WEIGHT_TRANSFORM, WEIGHT_MOVE = 0.76, 1.4, 1.5
-TOGETHER = 16 << 20  # bytes of transformed kernel from which threads of a call share the transform
+TOGETHER = 8 << 20  # bytes of transformed kernel from which threads of a call share the transform
 
 
 def forward_seconds(problem: Problem, form: Form, spec: Spec, machine: Machine, planned: bool, threads: int) -> float:
@@ -51,7 +51,8 @@ def forward_seconds(problem: Problem, form: Form, spec: Spec, machine: Machine, 
     planes = 1.5 if form.slices > 1 else 1.0  # taps along z share their transforms but for those at a block's ends
     tile_bytes = points * (planes * form.phases * padded + shape[1] * lanes) * DTYPES[spec.dtype]
     fewest = 56 if kernel / groups > machine.l2 / 2 else 14
-    rows = min(tiles / threads, max(fewest, min(112, machine.l2 / 2 / tile_bytes)))
+    most = max(fewest, min(112, machine.l2 / 2 / tile_bytes))
+    rows = min(tiles / threads, most)
     blocks = tiles / rows
     if short:
         share = 0.8 if kernel <= machine.l1 else 0.67 if kernel <= machine.l2 / 2 else 0.5
@@ -88,8 +89,9 @@ def forward_seconds(problem: Problem, form: Form, spec: Spec, machine: Machine, 
     if tiles > 1 and threads > 1:
         seconds = seconds / threads + machine.fork
     if not planned:  # each thread transforms what it uses: a share of large kernels if tiles are few, else all
-        together = kernel >= TOGETHER  # and written for all, from where they read it
-        parts = threads if together or (blocks < 2 * threads and kernel / groups > machine.l2) else 1
+        split = groups * math.ceil(tiles / most) < threads and kernel / groups > machine.l2
+        together = kernel > (2 if split else 1) * TOGETHER  # and written for all, from where they read it
+        parts = threads if together or split else 1
         once = FILTER_PASS * transform * groups * depth * vectors
         once += groups * problem.depth * columns * (PACK if columns >= lanes else PACK_SCALAR) * element
         seconds += (once / clock + (1.5 if together else 0.5) * kernel / machine.rate(kernel)) / parts

@@ -42,7 +42,8 @@ class Tiles {
     const T* packed = reinterpret_cast<const T*>(packed_.data);
     // Few threads, or little to do: each for itself. Lines that one core wrote come slowly to another.
     const int64_t kernel_bytes = layout.kernel_elements() * int64_t{sizeof(T)};
-    const bool own = layout.threads <= 4 ? kernel_bytes <= (int64_t{16} << 20) : kernel_bytes <= (int64_t{512} << 10);
+    const int64_t few = layout.splits > 1 ? 16 << 20 : 8 << 20;  // with splits, none transforms it all
+    const bool own = kernel_bytes <= (layout.threads <= 4 ? few : 512 << 10);
     const bool short_sum = Few::serves(kernels_, winograd_, form_, p);
     if (o.kernel.data && own) {
       packed = nullptr;

@@ -23,43 +23,42 @@ bool transform_panel(const Kernels<T>& kernels, const WinogradKernels<T>& winogr
   const TileAxis &y = layout.form.y, &x = layout.form.x;
   const int64_t w = panels.width(j), ky = p.axis[1].taps, kx = p.axis[2].taps, slices = layout.form.slices;
   const int64_t most = std::max<int64_t>(1, 144 / p.taps());  // channels at a time
-  const bool whole = layout.form.phases() == 1;
   const bool short_sum = WinogradFewLayout<T>::serves(kernels, winograd, layout.form, p);
-  T* taps = scratch_of<T>(taps_slot, (most * p.taps() + (whole ? 0 : y.r * x.r) + layout.points) * w);
+  // Phases with a tap less read zeros there: kernels are laid out with as many taps as all phases have.
+  const int64_t lines = y.summed * y.r, line = x.summed * x.r * w, kernel_size = lines * line;
+  const bool whole = lines == ky && line == kx * w;
+  const int64_t filled = whole ? 0 : most * slices * kernel_size;
+  T* taps = scratch_of<T>(taps_slot, (most * p.taps() + layout.points) * w + filled);
   if (!taps) return false;
-  T* points = taps + most * p.taps() * w;
-  T* phase_taps = points + layout.points * w;
+  T* const points = taps + most * p.taps() * w;
+  T* const grid = whole ? taps : points + layout.points * w;
+  if (!whole) std::fill_n(grid, filled, T(0));
   Chunk chunk = Chunking(p, INT64_MAX)[0];
   for (int64_t c = 0; c < p.channels; c += most) {
     const int64_t n = std::min(most, p.channels - c);
     chunk.start[0] = c;
     chunk.extent[0] = chunk.whole[0] = n;
     pack_panel(kernels, p, kernel + panels.start(j) * p.kernel.output, chunk, panels.used(j), w, taps);
-    for (int64_t i = 0; i < n * slices; ++i)
-      for (int64_t jy = 0; jy < y.summed; ++jy)
-        for (int64_t jx = 0; jx < x.summed; ++jx) {
-          const T* from = taps + i * ky * kx * w;
-          for (int64_t uy = 0; !whole && uy < y.r; ++uy)
-            for (int64_t ux = 0; ux < x.r; ++ux) {
-              const int64_t tap_y = uy * y.summed + jy, tap_x = ux * x.summed + jx;
-              T* to = phase_taps + (uy * x.r + ux) * w;
-              if (tap_y < ky && tap_x < kx)
-                std::copy_n(from + (tap_y * kx + tap_x) * w, w, to);
-              else
-                std::fill_n(to, w, T(0));
-            }
+    for (int64_t i = 0; i < n * slices * ky && !whole; ++i)
+      std::copy_n(taps + i * kx * w, kx * w, grid + i / ky * kernel_size + i % ky * line);
+    // A phase at a time, so that few streams are written at once.
+    for (int64_t jy = 0; jy < y.summed; ++jy)
+      for (int64_t jx = 0; jx < x.summed; ++jx)
+        for (int64_t i = 0; i < n * slices; ++i) {
+          const T* from = grid + i * kernel_size + jy * line + jx * w;
+          const ptrdiff_t row = y.summed * line, tap = x.summed * w;
           if (short_sum) {
             // Exchanged, the kernel gives points in the order (j, i).
             const int64_t k = (jx * y.summed + jy) * p.channels + c + i / slices, l = kernels.lanes, run = y.t * l;
             for (int64_t v = 0; v < w / l; ++v) {
-              winograd.filter((whole ? from : phase_taps) + v * l, w, x.r * w, 1, points, l);
+              winograd.filter(from + v * l, tap, row, 1, points, l);
               for (int64_t column = 0; column < x.t; ++column)
                 std::copy_n(points + column * run, run, u + ((v * x.t + column) * layout.depth + k) * run);
             }
             continue;
           }
           const int64_t k = ((i % slices * y.summed + jy) * x.summed + jx) * p.channels + c + i / slices;
-          winograd.filter(whole ? from : phase_taps, x.r * w, w, w / kernels.lanes, u + k * w, layout.kernel_point(j));
+          winograd.filter(from, row, tap, w / kernels.lanes, u + k * w, layout.kernel_point(j));
         }
   }
   return true;
