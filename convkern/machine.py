@@ -84,9 +84,9 @@ MACHINES = {
             fft_cycles=19.2, fft_pass_cycles=0.6, bf16_cycles=1000.0,
         ),
         Machine(
-            "avx2", lanes=8, flops=120e9, l2_rate=200e9, l3_rate=90e9, memory_rate=18e9, reference_flops=1.0e9,
-            transform_cycles=4.4, shuffle_cycles=0.42, tap_cycles=0.48, line_cycles=100.0,
-            fft_cycles=7.7, fft_pass_cycles=1.2, bf16_cycles=2000.0,
+            "avx2", lanes=8, flops=100e9, l2_rate=50e9, l3_rate=47e9, memory_rate=10e9, reference_flops=0.65e9,
+            call=0.7e-6, tile_cycles=36.0, transform_cycles=9.0, shuffle_cycles=1.1, tap_cycles=0.63, line_cycles=100.0,
+            fft_cycles=11.0, fft_pass_cycles=2.2, bf16_cycles=5000.0, efficiency=0.82, blas_efficiency=0.72,
         ),
         Machine("neon", lanes=4, flops=50e9, l2_rate=40e9, l3_rate=20e9, memory_rate=10e9, reference_flops=0.8e9),
         Machine("baseline", lanes=4, flops=32e9, l2_rate=60e9, l3_rate=30e9, memory_rate=15e9, reference_flops=0.8e9),

@@ -15,6 +15,7 @@ from .lowered import Problem, lower
 ALONG, STRIDED, CHANNELS = 0.92, 2.9, 1.3
 LINE, PIXEL = 51.9, 9.6
 SINGLE = 0.21  # of the image, for a single output: a product with a vector
+SINGLE_PIXEL = 1.5  # cycles, a pixel of it
 NARROW = 8.4  # cycles, a channels-last pixel of few outputs
 PACK, REORDER = 1.0, 11.1  # weights packed or brought to another order in every call, an element
 SHORT = 0.71  # steps of a sum in which BLAS would have done as much as it loses at its ends
@@ -65,7 +66,7 @@ def problem_seconds(problem: Problem, spec: Spec, machine: Machine, threads: int
     use = lane_use(problem.outputs, 8) * lane_use(pixels, 8) * depth / (depth + SHORT)
     product = 2 * multiplies / (machine.peak(spec.dtype) * machine.blas_efficiency * max(use, 1e-3))
     if problem.outputs == 1 and not channels_last:
-        product = elements * SINGLE * machine.shuffle_cycles / machine.clock()
+        product = (elements * SINGLE * machine.shuffle_cycles + pixels * SINGLE_PIXEL) / machine.clock()
     elif channels_last and problem.outputs < 8:
         product += pixels * NARROW / machine.clock()
     product += slices * machine.blas_call

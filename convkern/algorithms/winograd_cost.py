@@ -11,7 +11,7 @@ from ..machine import Machine
 from ..spec import DTYPES, Spec
 from .base import lane_use, shared, shuffled, streamed
 from .lowered import Problem
-from .tiles import product, shapes
+from .tiles import WITHOUT_32_REGISTERS, product, shapes
 from .winograd_form import Form
 
 # Prices in units of machine.shuffle_cycles, for each element: of a patch staged, of one staged at the border, of an
@@ -20,9 +20,11 @@ from .winograd_form import Form
 STAGED, BORDER, TURNED, STORED, APART, PART, PART_SCALAR = 0.87, 0.39, 5.9, 0.81, 8.0, 0.21, 3.5
 PACK, PACK_SCALAR = 1.5, 4.0
 STAGED_LINE, STORED_LINE, BLOCK = 30.3, 85.9, 330.0  # cycles: a line of a patch, a line of results, a block
+STAGED_PIXEL = 20.0  # cycles: one staged whose channels fill no vector
 LINE_PASS, SMALL_PASS = 0.86, 0.86  # transforms in one dimension, and those of 4 x 4 points: of those of 6 x 6
 OUTPUT_PASS, FILTER_PASS = 0.6, 0.83  # transforms of sums and of weights: of those of patches
 SHORT_LINE = 161.0  # cycles: a line of tiles whose sums are short
+FEW_REGISTERS = 0.68  # of the rate of their products, where 16 registers hold less of them
 SPILL = 1.2  # times L2: a block's patches and sums from which they no longer stay there
 READ = 0.94  # times the rate of moving arrays at which a kernel that is only read streams by
 # Of the weight gradient's products, transforms and moves: the share of what is counted that they take.
@@ -56,6 +58,7 @@ def forward_seconds(problem: Problem, form: Form, spec: Spec, machine: Machine, 
     blocks = tiles / rows
     if short:
         share = 0.8 if kernel <= machine.l1 else 0.67 if kernel <= machine.l2 / 2 else 0.5
+        share *= FEW_REGISTERS if shapes(machine) is WITHOUT_32_REGISTERS else 1.0
         cycles = points * tiles * depth * vectors * finite / 2 / (share * machine.efficiency)
         lines = problem.batch * y.tiles  # of tiles, a vector of them at a time
         cycles += lines * -(-x.tiles // lanes) * transform * channels * form.phases + lines * SHORT_LINE
@@ -105,7 +108,8 @@ def staging_cycles(problem: Problem, form: Form, spec: Spec, machine: Machine, p
     if not spec.channels_last or padded != problem.channels:
         fresh = (y.outputs * y.summed + y.points - y.outputs) * (x.outputs * x.summed)
         one_by_one = APART if form.exchanged and not spec.channels_last else 1.0
-        return patches * (fresh * padded * one_by_one * STAGED * element + y.points * y.summed * STAGED_LINE)
+        cycles = fresh * padded * one_by_one * STAGED * element + y.points * y.summed * STAGED_LINE
+        return patches * (cycles + (fresh * STAGED_PIXEL if problem.channels < lanes else 0.0))
     if not any(axis.padded for axis in problem.axes):
         return 0.0
     border = min(1.0, 2 / max(1, y.tiles) + 2 / max(1, x.tiles))
