@@ -93,7 +93,8 @@ def packing_cycles(problems: list[Problem], spec: Spec, machine: Machine, thread
 def cheapest(problem: Problem, spec: Spec, machine: Machine) -> Way:
     """The way that csrc/algo/direct_blocking.cpp takes."""
     outputs, pixels = ways(problem, spec, machine)
-    return pixels if pixels is not None and pixels.counted < 0.95 * outputs.counted else outputs
+    margin = 1.0 if gathers_pixels(problem) else 0.95
+    return pixels if pixels is not None and pixels.counted < margin * outputs.counted else outputs
 
 
 def ways(problem: Problem, spec: Spec, machine: Machine) -> tuple[Way, Way | None]:

@@ -92,7 +92,7 @@ Orientation choose_orientation(const Kernels<T>& kernels, const Problem& p, bool
     least = cycles + cuts * cut_row;
     pixels_best = {true, false, i, cycles};
   }
-  return pixels_best.cycles < 0.95 * best.cycles ? pixels_best : best;
+  return pixels_best.cycles < (gathers ? 1.0 : 0.95) * best.cycles ? pixels_best : best;
 }
 
 // Bytes of the image that a block of the region's largest size reads in a chunk.
