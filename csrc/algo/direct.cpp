@@ -92,7 +92,7 @@ bool Run<T>::view(int64_t g, const Block& block, const Chunk& chunk, ImageView<T
   if (on_pixels && split == 1 && q.image.channel == 1 && q.image.axis[2] > 1)
     stage_lines(kernels, q, image(g), box, layout, staged);
   else
-    stage(q, image(g), box, layout, staged);
+    stage(kernels, q, image(g), box, layout, staged);
   *out = ImageView<T>(q, staged, layout);
   return true;
 }

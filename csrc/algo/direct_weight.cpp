@@ -125,7 +125,7 @@ struct Run {
       const StagedLayout layout = staged_layout(inner_dimension(p), box, 1, 0, sizeof(T));
       T* staged = scratch_of<T>(stage_slot, layout.elements);
       if (!staged) return false;
-      stage(p, base, box, layout, staged);
+      stage(kernels, p, base, box, layout, staged);
       v = ImageView<T>(p, staged, layout);
     }
     list.along = {v.tap[2] * ptrdiff_t{sizeof(T)}, step[3]};

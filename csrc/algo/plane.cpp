@@ -127,7 +127,7 @@ struct Run {
     if (!in_place) {
       T* to = scratch_of<T>(stage_slot, staged.elements);
       if (!to) return false;
-      stage(p, image, box, staged, to);
+      stage(kernels, p, image, box, staged, to);
       image = to;
     }
     const ImageView<T> v = in_place ? ImageView<T>(p, image, box) : ImageView<T>(p, image, staged);

@@ -101,7 +101,7 @@ struct WinogradFewRun {
     Box box = few.box(f, p, begin, end - begin, tile, tiles);
     box.b0 = b;
     box.start[0] += z * p.axis[0].stride;
-    stage(p, static_cast<const T*>(operands.image.data) + p.image.offset + g * p.image.group, box, to, staged);
+    stage(kernels, p, static_cast<const T*>(operands.image.data) + p.image.offset + g * p.image.group, box, to, staged);
     for (int64_t i = begin; i < end; ++i) {
       transform(staged + (i - begin) * f.y.m * p.axis[1].stride * to.axis_pitch[1], to, input);
       for (int64_t j = 0; j < layout.panels.panels; ++j)

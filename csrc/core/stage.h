@@ -6,7 +6,10 @@
 
 #include <string.h>
 
+#include <algorithm>
+
 #include "core/problem.h"
+#include "kernels/table.h"
 
 namespace convkern {
 
@@ -91,22 +94,19 @@ struct PhaseColumns {
 
 namespace detail {
 
-// One x row: the part inside the image is copied, the borders follow the padding mode.
+// `rows` x rows, `from_row` apart: the part inside the image is copied, the borders follow the padding mode.
 template <class T>
-void stage_row(const T* from, ptrdiff_t step, int64_t in, int mode, int64_t start, int64_t count, int64_t split,
-               int64_t phase_pitch, T* to) {
-  for (int64_t phase = 0; phase < split; ++phase, to += phase_pitch) {
+void stage_rows(const Kernels<T>& kernels, const T* from, ptrdiff_t from_row, ptrdiff_t step, int64_t in, int mode,
+                int64_t start, int64_t count, const StagedLayout& layout, int64_t rows, T* to) {
+  const int64_t split = layout.split;
+  const ptrdiff_t to_row = layout.axis_pitch[1];
+  for (int64_t phase = 0; phase < split; ++phase, to += layout.phase_pitch) {
     const PhaseColumns columns(start, count, in, split, phase);
-    const T* inside = from + (columns.first + columns.lo * split) * step;
-    const ptrdiff_t stride = step * split;
-    if (stride == 1) {
-      if (columns.hi > columns.lo) memcpy(to + columns.lo, inside, (columns.hi - columns.lo) * sizeof(T));
-    } else {
-      for (int64_t i = columns.lo; i < columns.hi; ++i, inside += stride) to[i] = *inside;
-    }
+    kernels.every_nth(from + (columns.first + columns.lo * split) * step, from_row, step * split,
+                      columns.hi - columns.lo, to + columns.lo, to_row, rows);
     columns.each_outside([&](int64_t i) {
       const int64_t source = pad_index(mode, columns.first + i * split, in);
-      to[i] = source < 0 ? T(0) : from[source * step];
+      for (int64_t r = 0; r < rows; ++r) to[i + r * to_row] = source < 0 ? T(0) : from[source * step + r * from_row];
     });
   }
 }
@@ -133,7 +133,8 @@ void stage_runs(const T* from, ptrdiff_t step, int64_t in, int mode, int64_t sta
 
 // image: base of the group. The box's batch and channel ranges must lie inside the image.
 template <class T>
-void stage(const Problem& p, const T* image, const Box& box, const StagedLayout& layout, T* to) {
+void stage(const Kernels<T>& kernels, const Problem& p, const T* image, const Box& box, const StagedLayout& layout,
+           T* to) {
   const bool by_x = layout.inner == StagedLayout::x;
   const int64_t batches = layout.inner == StagedLayout::batch ? 1 : box.batch;
   const int64_t channels = layout.inner == StagedLayout::channel ? 1 : box.channels;
@@ -141,7 +142,8 @@ void stage(const Problem& p, const T* image, const Box& box, const StagedLayout&
     for (int64_t c = 0; c < channels; ++c)
       for (int64_t z = 0; z < box.count[0]; ++z) {
         const int64_t iz = pad_index(p.pad_mode, box.start[0] + z, p.axis[0].in);
-        for (int64_t y = 0; y < box.count[1]; ++y) {
+        for (int64_t y = 0, run; y < box.count[1]; y += run) {
+          run = 1;
           const int64_t iy = pad_index(p.pad_mode, box.start[1] + y, p.axis[1].in);
           T* row = to + b * layout.batch_pitch + c * layout.channel_pitch + z * layout.axis_pitch[0] +
                    y * layout.axis_pitch[1];
@@ -152,8 +154,10 @@ void stage(const Problem& p, const T* image, const Box& box, const StagedLayout&
           const T* from = image + (box.b0 + b) * p.image.batch + (box.c0 + c) * p.image.channel + iz * p.image.axis[0] +
                           iy * p.image.axis[1];
           if (by_x) {
-            detail::stage_row(from, p.image.axis[2], p.axis[2].in, p.pad_mode, box.start[2], box.count[2], layout.split,
-                              layout.phase_pitch, row);
+            const int64_t at = box.start[1] + y;
+            if (at >= 0 && at < p.axis[1].in) run = std::min(box.count[1] - y, p.axis[1].in - at);
+            detail::stage_rows(kernels, from, p.image.axis[1], p.image.axis[2], p.axis[2].in, p.pad_mode, box.start[2],
+                               box.count[2], layout, run, row);
           } else {
             detail::stage_runs(from, p.image.axis[2], p.axis[2].in, p.pad_mode, box.start[2], box.count[2],
                                layout.inner == StagedLayout::channel ? box.channels : box.batch, layout.axis_pitch[2],
