@@ -232,7 +232,13 @@ bool Run<T>::pixels_on_lanes(int64_t g, const Block& block, const Block& region,
       row[o] = reinterpret_cast<const char*>(weights + o * (packed ? p.depth() : chunk.depth));
 
     TileJob<T> job = {};
-    v.list(chunk, false, sizeof(T), tap, &job);
+    if (gathers) {
+      *tap = {0, 0};
+      job.taps = tap, job.listed = 1, job.run = chunk.steps();
+      job.along.a = sizeof(T);
+    } else {
+      v.list(chunk, false, sizeof(T), tap, &job);
+    }
     const T* const row_bias = bias(g) ? bias(g) + first : nullptr;
     job.start = i > 0 ? Start::load : row_bias ? Start::row_bias : Start::zero;
     job.lo = static_cast<T>(spec.lo), job.hi = static_cast<T>(spec.hi);

@@ -170,8 +170,8 @@ Blocking<T>::Blocking(const Kernels<T>& kernels, const Problem& p, const Orienta
     grow(p, interior, chunks[0], gathers ? 1 : p.batch, most_rows, most_bytes, element);
     // Lines with pixels on lanes are copied: too few of them, and what blocks share is copied over and over.
     const Axis& y = p.axis[1];
-    const bool thin =
-        on_pixels && interior.parts[2] > 1 && 2 * interior.piece(2) * y.stride <= (y.taps - 1) * y.dilation;
+    const bool thin = on_pixels && chunks.piece[0] > 1 && interior.parts[2] > 1 &&
+                      2 * interior.piece(2) * y.stride <= (y.taps - 1) * y.dilation;
     if (chunks.depth() <= 64 || (!thin && image_bytes(p, interior, chunks[0], element) <= most_bytes)) break;
   }
   for (int r = 1; r < blocks.regions; ++r)

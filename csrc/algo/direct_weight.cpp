@@ -164,6 +164,7 @@ struct Run {
     constexpr ptrdiff_t size = sizeof(T);
     const Tap* const begin = to;
     const int64_t *n = part.extent, *first = part.first;
+    if (n[3] == 0) return 0;
     for (int64_t b = 0; b < n[0]; ++b)
       for (int64_t z = 0; z < n[1]; ++z)
         for (int64_t y = 0; y < n[2]; ++y)
