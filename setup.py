@@ -6,7 +6,8 @@ changed.
 What the package is called and needs stands in pyproject.toml.
 
 Environment: CXX, CXXFLAGS, CPPFLAGS, LDFLAGS as usual; CONVKERN_WERROR=1 turns warnings into errors;
-CONVKERN_SANITIZE=address,undefined or thread builds with sanitizers (objects and libraries kept apart).
+CONVKERN_SANITIZE=address,undefined or thread builds with sanitizers (objects and libraries kept apart);
+CONVKERN_SANITIZE_ISAS="avx2 odd" those instruction sets alone, whose files take minutes each to compile so.
 """
 
 import os
@@ -49,6 +50,8 @@ if SANITIZE:
     LINK_SANITIZER += [f"-fsanitize={SANITIZE}", "-fno-sanitize-recover=all", "-fno-omit-frame-pointer"]
     FLAGS += ["-O1", "-g1", *LINK_SANITIZER]
     LINK += LINK_SANITIZER
+    for isa in set(ISA_FLAGS) - set(os.environ.get("CONVKERN_SANITIZE_ISAS", " ".join(ISA_FLAGS)).split()):
+        ISA_FLAGS[isa].append("-fno-sanitize=all")
 else:
     FLAGS += ["-O3", "-DNDEBUG"]
 if os.environ.get("CONVKERN_WERROR", "0") not in ("", "0"):
