@@ -21,7 +21,7 @@ CK_INLINE Vector<T> every_second(Vector<T> a, Vector<T> b) {
     return __builtin_shufflevector(a, b, o, o + 2, o + 4, o + 6, o + 8, o + 10, o + 12, o + 14, o + 16, o + 18, o + 20,
                                    o + 22, o + 24, o + 26, o + 28, o + 30);
 #else
-  typename VectorOf<T>::index order;
+  typename VectorOf<T>::index order{};
   CK_UNROLL
   for (int i = 0; i < w; ++i) order[i] = 2 * i + o;
   return __builtin_shuffle(a, b, order);
