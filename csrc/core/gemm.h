@@ -1,7 +1,7 @@
 // THE loop nest:   C[i,j] (+)= sum_k A[i,k] B[k,j]   for the rows i of one block and the panels j of one operand.
 //
-//   A  row i starts at rows[i], step k lies taps[k].a bytes on      (any addresses: an image, packed weights)
-//   B  panel j starts at panel, step k lies taps[k].b bytes on, a panel is `vectors` vectors wide
+//   A  row i starts at rows[i], step k lies tap(k).a bytes on       (any addresses: an image, packed weights)
+//   B  panel j starts at panel, step k lies tap(k).b bytes on, a panel is `vectors` vectors wide
 //   C  row i lies ldc bytes after row i-1, panel-wide
 //
 // The rows are cut into tiles of nearly equal height, so that none is a stub. Knows no convolution.
