@@ -102,11 +102,19 @@ IN_HALVES = replace(
     fft_cycles=12.0, bf16_cycles=2300.0, blas_efficiency=0.83,
 )  # fmt: skip
 
+# Intel's CPUs without the unit for tiles, or told not to use it, are otherwise as those with it: their L3 is far away.
+FAR_L3 = replace(MACHINES["amx"], isa="avx512", bf16_cycles=2800.0)
+
 
 def built_in(isa: str) -> Machine:
     """The table's entry for an ISA with this machine's cache sizes."""
     info = _core.cpu_info()
-    machine = IN_HALVES if isa == "avx512" and "avx512 in halves" in info["features"] else MACHINES[isa]
+    machine = MACHINES[isa]
+    if isa == "avx512":
+        if "avx512 in halves" in info["features"]:
+            machine = IN_HALVES
+        elif "Intel" in info["model"]:
+            machine = FAR_L3
     return replace(machine, l1=info["l1"] or machine.l1, l2=info["l2"] or machine.l2, l3=info["l3"] or machine.l2)
 
 

@@ -14,7 +14,7 @@ from convkern import _core
 from convkern.algorithms import ALGORITHMS, BY_NAME
 from convkern.config import Settings
 from convkern.dispatch import choose, explain_spec
-from convkern.machine import MACHINES, this_machine
+from convkern.machine import FAR_L3, IN_HALVES, MACHINES, built_in, this_machine
 from convkern.spec import Spec
 
 # layer: (descriptor, choice with packed weights and of a one-shot call with avx512, the same with avx2), on two threads
@@ -72,6 +72,29 @@ def test_golden_choices_with_a_bfloat16_unit(layer):
     spec = Spec.parse(GOLDEN[layer][0])
     choices = [choose(spec, machine=MACHINES["amx"], planned=planned, threads=2) for planned in (True, False)]
     assert " ".join(choices) == GOLDEN_AMX[layer]
+
+
+@pytest.mark.parametrize(
+    ("model", "features", "row"),
+    [
+        ("AMD EPYC 9B14", ["avx512"], MACHINES["avx512"]),
+        ("AMD EPYC 9B14", ["avx512", "avx512 in halves"], IN_HALVES),
+        ("Intel(R) Xeon(R) Processor", ["avx512"], FAR_L3),
+        ("Intel(R) Xeon(R) Processor", ["avx512", "amx-bf16"], FAR_L3),
+    ],
+)
+def test_the_constants_are_those_of_the_kind_of_cpu(monkeypatch, model, features, row):
+    info = {"model": model, "features": tuple(features), "l1": row.l1, "l2": row.l2, "l3": row.l3}
+    monkeypatch.setattr(_core, "cpu_info", lambda: info)
+    assert built_in("avx512") == row
+    assert built_in("amx") == replace(MACHINES["amx"], l1=row.l1, l2=row.l2, l3=row.l3)
+
+
+def test_weights_that_come_from_far_are_not_made_larger():
+    spec = Spec.parse(GOLDEN["resnet 3x3 of 7"][0])
+    far = replace(FAR_L3, l2=2 << 20, l3=256 << 20)
+    assert choose(spec, machine=far, planned=True, threads=2) == "winograd2"
+    assert choose(spec, machine=replace(far, l3_rate=10 * far.l3_rate), planned=True, threads=2) == "winograd4"
 
 
 machines = pytest.mark.parametrize("machine", [MACHINES["avx512"], MACHINES["avx2"]], ids=lambda m: m.isa)

@@ -23,7 +23,7 @@ void each_line(const ck_pad& s, F&& f) {
   if (lines == 0 || width == 0) return;
   const int threads = lines * width < fit_for_one ? 1 : num_threads();
   const int64_t tasks = std::min<int64_t>(lines, 8 * threads);
-  parallel_shares(tasks, threads, [&](int64_t task, int) {
+  parallel_for(tasks, threads, [&](int64_t task, int) {
     int64_t index[most_axes], line = lines * task / tasks, rest = line;
     for (int a = last - 1; a >= 0; --a) index[a] = rest % s.size[a], rest /= s.size[a];
     for (const int64_t end = lines * (task + 1) / tasks; line < end; ++line) {

@@ -34,7 +34,7 @@ void unfold(const ck_columns& s, const T* x, T* y) {
   if (units * lines * width == 0) return;
   const int threads = units * lines * width < fit_for_one ? 1 : num_threads();
   const int64_t tasks = std::min<int64_t>(units, 8 * threads);
-  parallel_shares(tasks, threads, [&](int64_t task, int) {
+  parallel_for(tasks, threads, [&](int64_t task, int) {
     for (int64_t unit = units * task / tasks; unit < units * (task + 1) / tasks; ++unit) {
       const int64_t k = unit % taps, kx = k % s.kernel[2], ky = k / s.kernel[2] % s.kernel[1];
       const int64_t kz = k / (s.kernel[2] * s.kernel[1]), step = s.stride[2];
@@ -68,7 +68,7 @@ void fold(const ck_columns& s, const T* y, T* x) {
   const int64_t columns = product(s.out);
   const int threads = s.planes * taps * columns < fit_for_one ? 1 : num_threads();
   const int64_t tasks = std::min<int64_t>(units, 8 * threads);
-  parallel_shares(tasks, threads, [&](int64_t task, int) {
+  parallel_for(tasks, threads, [&](int64_t task, int) {
     for (int64_t unit = units * task / tasks; unit < units * (task + 1) / tasks; ++unit) {
       const int64_t iz = unit % lines / s.in[1], iy = unit % lines % s.in[1], step = s.stride[2];
       const T* plane = y + unit / lines * taps * columns;

@@ -215,17 +215,17 @@ class Depthwise final : public Algorithm {
       T* next = o.kernel.data ? pack_phase(p, o, packed) : packed + packed_elements(p);
       if (p.pixels() > 0 && Sweep<T>::serves(kernels_, p, o.residual.data != nullptr)) {
         const Sweep<T> sweep(kernels_, p, num_threads());
-        parallel_shares(sweep.tasks(), sweep.threads(), [&](int64_t task, int) {
+        parallel_for(sweep.tasks(), sweep.threads(), [&](int64_t task, int) {
           if (!sweep.task(spec_, o, packed, task, carry_slot)) failed.store(true, std::memory_order_relaxed);
         });
       } else if (p.pixels() > 0 && Planes<T>::serves(p, o.residual.data != nullptr)) {
         const Planes<T> planes(kernels_, p, num_threads());
-        parallel_shares(planes.tasks(), planes.threads(), [&](int64_t task, int) {
+        parallel_for(planes.tasks(), planes.threads(), [&](int64_t task, int) {
           if (!planes.task(spec_, o, packed, task, stage_slot)) failed.store(true, std::memory_order_relaxed);
         });
       } else if (p.pixels() > 0 && Folded<T>::serves(kernels_, p, o.residual.data != nullptr)) {
         const Folded<T> folded(kernels_, p, num_threads());
-        parallel_shares(folded.tasks(), folded.threads(), [&](int64_t task, int) {
+        parallel_for(folded.tasks(), folded.threads(), [&](int64_t task, int) {
           if (!folded.task(spec_, o, packed, task, stage_slot, table_slot))
             failed.store(true, std::memory_order_relaxed);
         });

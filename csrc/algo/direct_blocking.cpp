@@ -193,7 +193,7 @@ Blocking<T>::Blocking(const Kernels<T>& kernels, const Problem& p, const Orienta
     const auto total = [&] { return p.groups * interior.count() * splits; };
     if (total() < parts && large_kernel<T>(p)) splits = std::min(panel_count, ceil_div(parts, total()));
     // Smaller blocks, as long as each keeps a few tiles of rows.
-    const int64_t fewest = gathers ? 4 * width : on_pixels ? width : 28;
+    const int64_t fewest = gathers ? 8 * width : on_pixels ? width : 28;
     for (int d : {2, 1, 3, 0})
       for (int64_t n = 2 * interior.parts[d]; n <= interior.extent[d]; n *= 2) {
         if (total() >= (splits > 1 ? parts : wanted) || interior.rows() / 2 < fewest) break;

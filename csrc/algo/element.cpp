@@ -62,7 +62,7 @@ ck_status ck_power(int dtype, const char* isa, int64_t count, const void* x, voi
     using T = decltype(value);
     const int threads = threads_for(count);
     const int64_t tasks = std::min<int64_t>(divide_up(count, piece), 8 * threads);
-    parallel_shares(tasks, threads, [&](int64_t task, int) {
+    parallel_for(tasks, threads, [&](int64_t task, int) {
       const int64_t begin = count * task / tasks, end = count * (task + 1) / tasks;
       kernels.element.power(static_cast<const T*>(x) + begin, static_cast<T*>(out) + begin, end - begin,
                             static_cast<T>(p));

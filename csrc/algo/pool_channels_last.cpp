@@ -35,7 +35,7 @@ class ChannelsLast {
   bool run() const {
     const int64_t units = lines_ * x_parts_ * c_parts_, tasks = std::min<int64_t>(units, 8 * threads_);
     std::atomic<bool> failed{false};
-    parallel_shares(tasks, threads_, [&](int64_t task, int) {
+    parallel_for(tasks, threads_, [&](int64_t task, int) {
       for (int64_t unit = task * units / tasks; unit < (task + 1) * units / tasks; ++unit)
         if (!one(unit)) failed.store(true, std::memory_order_relaxed);
       scratch_release(tap_slot);

@@ -66,7 +66,7 @@ class Planes {
     if (pairs_ && all_rows_alike()) return all_pairs();
     const int64_t tasks = std::min<int64_t>(units_, 8 * threads_);
     std::atomic<bool> failed{false};
-    parallel_shares(tasks, threads_, [&](int64_t task, int) {
+    parallel_for(tasks, threads_, [&](int64_t task, int) {
       for (int64_t unit = task * units_ / tasks; unit < (task + 1) * units_ / tasks; ++unit)
         if (!one(unit)) failed.store(true, std::memory_order_relaxed);
       for (int slot = tap_slot; slot <= table_slot; ++slot) scratch_release(slot);
@@ -207,7 +207,7 @@ class Planes {
     const ck_pool_axis& ay = c_.axis(1);
     const int64_t rows = c_.pool.n * c_.pool.c * ay.out, tasks = std::min<int64_t>(rows, 8 * threads_);
     const ptrdiff_t step = ay.in / ay.out * c_.from[3];
-    parallel_shares(tasks, threads_, [&](int64_t task, int) {
+    parallel_for(tasks, threads_, [&](int64_t task, int) {
       const int64_t begin = rows * task / tasks, end = rows * (task + 1) / tasks;
       const T* taps[most_lines];
       for (int64_t k = 0; k < ay.count[0]; ++k) taps[k] = c_.x + begin * step + k * ay.dilation * c_.from[3];

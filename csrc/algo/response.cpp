@@ -36,7 +36,7 @@ ck_status response(const Kernels<T>& kernels, const ck_channels& s, const T* x, 
   const int threads = elements < 8192 ? 1 : num_threads();
   const int64_t tasks = std::min<int64_t>(units, 8 * threads);
   std::atomic<bool> failed{false};
-  parallel_shares(tasks, threads, [&](int64_t task, int) {
+  parallel_for(tasks, threads, [&](int64_t task, int) {
     ResponseJob<T> own = job;
     T** const arrays[] = {&own.squares, &own.inner, &own.scaled};
     for (int i = 0; i < (g ? 3 : 1); ++i) {

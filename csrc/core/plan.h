@@ -9,6 +9,7 @@
 #include "core/problem.h"
 #include "kernels/line_table.h"
 #include "kernels/table.h"
+#include "runtime/blocks.h"
 
 namespace convkern {
 
@@ -22,6 +23,7 @@ struct Buffer {
     constexpr int64_t alignment = 64, slack = 128;
     storage.reset(new (std::nothrow) char[size + alignment + slack]);
     if (!storage) return false;
+    prefer_huge_pages(storage.get(), size);
     const auto address = reinterpret_cast<uintptr_t>(storage.get());
     data = storage.get() + (alignment - address % alignment) % alignment;
     bytes = size;

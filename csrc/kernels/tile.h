@@ -11,6 +11,23 @@
 namespace convkern {
 namespace CK_ISA {
 
+// A pointer as a value of its own: each loop of a tile then has what it reads by in registers, where values that live
+// through both loops are kept in memory or, worse, in vector registers.
+template <class P>
+inline __attribute__((always_inline)) P in_register(P pointer) {
+  asm("" : "+r"(pointer));
+  return pointer;
+}
+
+template <int MR>
+struct Rows {
+  const char* at[MR];
+  __attribute__((always_inline)) explicit Rows(const char* const* rows) {
+    CK_UNROLL
+    for (int m = 0; m < MR; ++m) at[m] = in_register(rows[m]);
+  }
+};
+
 template <class T, int MR, int NV>
 void tile(const TileJob<T>& job, const char* const* rows, const char* panel, char* c, const T* bias) {
   using V = Vector<T>;
@@ -34,16 +51,13 @@ void tile(const TileJob<T>& job, const char* const* rows, const char* panel, cha
     for (int v = 0; v < NV; ++v) acc[m][v] = splat<T>(bias[m]);
   }
 
-  const char* row[MR];
-  CK_UNROLL
-  for (int m = 0; m < MR; ++m) row[m] = rows[m];
-  const auto step = [&](ptrdiff_t a, const char* p) __attribute__((always_inline)) {
+  const auto step = [&](const Rows<MR>& row, ptrdiff_t a, const char* p) __attribute__((always_inline)) {
     V b[NV];
     CK_UNROLL
     for (int v = 0; v < NV; ++v) b[v] = load<T>(p + v * sizeof(V));
     CK_UNROLL
     for (int m = 0; m < MR; ++m) {
-      const V x = splat<T>(*reinterpret_cast<const T*>(row[m] + a));
+      const V x = splat<T>(*reinterpret_cast<const T*>(row.at[m] + a));
       CK_UNROLL
       for (int v = 0; v < NV; ++v) acc[m][v] += x * b[v];
     }
@@ -51,16 +65,19 @@ void tile(const TileJob<T>& job, const char* const* rows, const char* panel, cha
   const Tap* tap = job.taps;
   const Tap* const end = tap + job.listed;
   if (job.run == 1) {
+    const Rows<MR> row(rows);
+    const char* const first = in_register(panel);
     CK_NO_UNROLL
-    for (; tap != end; ++tap) step(tap->a, panel + tap->b);
+    for (; tap != end; ++tap) step(row, tap->a, first + tap->b);
   } else {
+    const Rows<MR> row(rows);
     const Tap along = job.along;
     CK_NO_UNROLL
     for (; tap != end; ++tap) {
       ptrdiff_t a = tap->a;
       const char* p = panel + tap->b;
       CK_NO_UNROLL
-      for (int64_t left = job.run; left > 0; --left, a += along.a, p += along.b) step(a, p);
+      for (int64_t left = job.run; left > 0; --left, a += along.a, p += along.b) step(row, a, p);
     }
   }
 

@@ -3,6 +3,8 @@
 
 #include <cstdlib>
 
+#include "runtime/blocks.h"
+
 namespace convkern {
 namespace {
 
@@ -32,6 +34,7 @@ struct Block {
       memory = nullptr;
       return nullptr;
     }
+    prefer_huge_pages(memory, total);
     bytes = total - kScratchSlack;
     return memory;
   }

@@ -31,13 +31,7 @@ size_t capacity_for(size_t bytes) {
 void* from_system(size_t capacity) {
   void* memory = nullptr;
   if (posix_memalign(&memory, kBlockAlignment, capacity + kBlockAlignment) != 0) return nullptr;
-#if defined(__linux__) && defined(MADV_HUGEPAGE)
-  constexpr size_t huge = static_cast<size_t>(4) << 20, page = 4096;  // as NumPy does for its own arrays
-  if (capacity >= huge) {
-    char* begin = reinterpret_cast<char*>((reinterpret_cast<size_t>(memory) + page - 1) / page * page);
-    madvise(begin, capacity - page, MADV_HUGEPAGE);  // advice: failing costs speed only
-  }
-#endif
+  prefer_huge_pages(memory, capacity);
   static_cast<Header*>(memory)->capacity = capacity;
   return static_cast<char*>(memory) + kBlockAlignment;
 }
@@ -65,6 +59,17 @@ void evict(Unused& all, size_t limit) {
 }
 
 }  // namespace
+
+void prefer_huge_pages(void* memory, size_t bytes) noexcept {
+#if defined(__linux__) && defined(MADV_HUGEPAGE)
+  constexpr size_t huge = static_cast<size_t>(4) << 20, page = 4096;  // as NumPy does for its own arrays
+  if (bytes < huge) return;
+  char* begin = reinterpret_cast<char*>((reinterpret_cast<size_t>(memory) + page - 1) / page * page);
+  madvise(begin, bytes - page, MADV_HUGEPAGE);  // advice: failing costs speed only
+#else
+  (void)memory, (void)bytes;
+#endif
+}
 
 void* take_block(size_t bytes) noexcept {
   if (bytes > static_cast<size_t>(-1) / 4) return nullptr;

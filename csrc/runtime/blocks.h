@@ -26,4 +26,7 @@ size_t blocks_unused() noexcept;
 // Gives all unused blocks to the system.
 void release_blocks() noexcept;
 
+// Asks the system to hold fresh memory of 4 MB and more in huge pages, so that reading through it costs few page walks.
+void prefer_huge_pages(void* memory, size_t bytes) noexcept;
+
 }  // namespace convkern

@@ -60,10 +60,13 @@ bool spin(std::chrono::microseconds limit, Ready ready) {
   return ready();
 }
 
+constexpr int kMostShares = 64;
+
 struct Job {
   detail::Task call;
   void* body;
   int64_t tasks;
+  int shares;
   int seats;
   bool oversubscribed;  // more threads than CPUs: spinning would take time from the others
 };
@@ -76,7 +79,7 @@ class Pool {
     create_workers(threads - 1);
     job.seats = std::min(threads - 1, workers_);
     open(job);
-    drain(0);
+    drain(0, 0);
     close();
     busy_.store(false, std::memory_order_release);
     return true;
@@ -98,7 +101,7 @@ class Pool {
 
   void open(const Job& job) {
     job_ = job;
-    next_.store(0, std::memory_order_relaxed);
+    for (int i = 0; i < job.shares; ++i) next_[i].task.store(first(i), std::memory_order_relaxed);
     const uint64_t epoch = epoch_of(state_.load(std::memory_order_relaxed)) + uint64_t{1};
     // Sequentially consistent, as is the sleepers' side: either we see the sleeper or the sleeper sees the job.
     state_.store(epoch << kEpochShift | static_cast<uint64_t>(job.seats) * kSeat, std::memory_order_seq_cst);
@@ -113,11 +116,18 @@ class Pool {
     bell_.change_and_wake(missing);
   }
 
-  void drain(int worker) {
-    for (;;) {
-      const int64_t task = next_.fetch_add(1, std::memory_order_relaxed);
-      if (task >= job_.tasks) return;
-      job_.call(job_.body, task, worker);
+  // The first task of a share.
+  int64_t first(int share) const {
+    const int64_t whole = job_.tasks / job_.shares, rest = job_.tasks % job_.shares;
+    return share * whole + std::min<int64_t>(share, rest);
+  }
+
+  void drain(int worker, int own) {
+    for (int i = 0; i < job_.shares; ++i) {
+      const int share = (own + i) % job_.shares;
+      const int64_t end = first(share + 1);
+      for (int64_t task; (task = next_[share].task.fetch_add(1, std::memory_order_relaxed)) < end;)
+        job_.call(job_.body, task, worker);
     }
   }
 
@@ -151,7 +161,7 @@ class Pool {
         if (!state_.compare_exchange_weak(state, state - kSeat + kActive, std::memory_order_acq_rel)) continue;
         last = epoch_of(state);
         patient = !job_.oversubscribed;
-        drain(job_.seats - seats_of(state) + 1);
+        drain(job_.seats - seats_of(state) + 1, index + 1);
         leave();
         break;
       }
@@ -174,7 +184,10 @@ class Pool {
 
   // What everybody writes lies on lines of its own.
   alignas(128) std::atomic<uint64_t> state_{0};
-  alignas(128) std::atomic<int64_t> next_{0};
+  struct alignas(128) Next {
+    std::atomic<int64_t> task{0};
+  };
+  Next next_[kMostShares];
   alignas(128) std::atomic<int> sleepers_{0};
   ParkingWord bell_;                                  // rung when a job wants workers that sleep
   ParkingWord finished_;                              // rung when the last worker leaves a sleeping caller's job
@@ -203,7 +216,8 @@ void detail::run_parallel(int64_t tasks, int max_threads, Task call, void* body)
   const int threads = static_cast<int>(std::min<int64_t>(tasks, std::min(max_threads, num_threads())));
   if (threads > 1 && !inside_body) {
     inside_body = true;
-    const bool done = pool->run({call, body, tasks, 0, threads > cpus_at_start()}, threads);
+    const bool done =
+        pool->run({call, body, tasks, std::min(threads, kMostShares), 0, threads > cpus_at_start()}, threads);
     inside_body = false;
     if (done) return;
   }

@@ -3,7 +3,6 @@
 // worker).
 #pragma once
 
-#include <atomic>
 #include <cstdint>
 #include <type_traits>
 
@@ -30,10 +29,11 @@ void run_parallel(int64_t tasks, int max_threads, Task call, void* body) noexcep
 }  // namespace detail
 
 // body(task, worker) for every task in [0, tasks), each once, with denormals flushed; returns when all are done.
-// Tasks are handed out in ascending order, one at a time, to whoever is free. worker is 0 in the calling thread and is
-// below min(tasks, max_threads, num_threads()) in all; no two tasks that run at the same time share a worker number.
-// Runs in the calling thread alone, as worker 0, when it is called from within a body or while another thread's loop
-// holds the pool. The body must not throw and must not fork.
+// Each worker begins with a share of its own, in ascending order, the same one in every loop, so that it finds in its
+// core's cache what the loop before left there; one that is done helps the others, a task at a time. worker is 0 in the
+// calling thread and is below min(tasks, max_threads, num_threads()) in all; no two tasks that run at the same time
+// share a worker number. Runs in the calling thread alone, as worker 0, when it is called from within a body or while
+// another thread's loop holds the pool. The body must not throw and must not fork.
 template <class Body>
 void parallel_for(int64_t tasks, int max_threads, Body&& body) {
   if (tasks <= 1 || max_threads <= 1) {
@@ -45,30 +45,6 @@ void parallel_for(int64_t tasks, int max_threads, Body&& body) {
   detail::run_parallel(
       tasks, max_threads, [](void* target, int64_t task, int worker) { (*static_cast<Target*>(target))(task, worker); },
       const_cast<void*>(static_cast<const void*>(&body)));
-}
-
-// The same, but each worker begins with a share of its own and helps the others when that is done: what a call leaves
-// in a core's cache, the next one finds there.
-template <class Body>
-void parallel_shares(int64_t tasks, int max_threads, Body&& body) {
-  constexpr int most = 64;
-  struct alignas(64) Share {
-    std::atomic<int64_t> next;
-  };
-  int shares = num_threads();
-  if (shares > max_threads) shares = max_threads;
-  if (shares > tasks) shares = static_cast<int>(tasks);
-  if (shares <= 1 || shares > most) return parallel_for(tasks, max_threads, body);
-  Share share[most];
-  const auto begin = [=](int i) { return tasks * i / shares; };
-  for (int i = 0; i < shares; ++i) share[i].next.store(begin(i), std::memory_order_relaxed);
-  parallel_for(shares, shares, [&](int64_t, int worker) {
-    for (int k = 0; k < shares; ++k) {
-      const int i = (worker + k) % shares;
-      for (int64_t task; (task = share[i].next.fetch_add(1, std::memory_order_relaxed)) < begin(i + 1);)
-        body(task, worker);
-    }
-  });
 }
 
 }  // namespace convkern

@@ -15,14 +15,13 @@ inline double microseconds_since(Clock::time_point start) {
 }
 
 // Runs a loop; false unless each task ran once, with a worker number in range that no other running task had.
-template <class Loop>
-bool is_right(Loop&& loop, int64_t tasks, int threads, double task_microseconds = 0) {
+inline bool loop_is_right(int64_t tasks, int threads, double task_microseconds = 0) {
   std::vector<std::atomic<int>> runs(static_cast<size_t>(tasks));
   std::vector<std::atomic<int>> in_use(static_cast<size_t>(std::max(threads, 1)));
   std::atomic<bool> right{true};
   int64_t plain = 0;  // written by the caller before, by worker 0 inside, read after: a race if the joins are wrong
   std::vector<int64_t> written(static_cast<size_t>(tasks), -1);
-  loop(tasks, threads, [&](int64_t task, int worker) {
+  convkern::parallel_for(tasks, threads, [&](int64_t task, int worker) {
     if (task < 0 || task >= tasks || worker < 0 || worker >= std::max(threads, 1)) {
       right = false;
       return;
@@ -40,14 +39,4 @@ bool is_right(Loop&& loop, int64_t tasks, int threads, double task_microseconds 
     if (runs[static_cast<size_t>(task)] != 1 || written[static_cast<size_t>(task)] != task) return false;
   }
   return right && plain <= tasks;
-}
-
-inline bool loop_is_right(int64_t tasks, int threads, double task_microseconds = 0) {
-  const auto loop = [](int64_t count, int limit, auto&& body) { convkern::parallel_for(count, limit, body); };
-  return is_right(loop, tasks, threads, task_microseconds);
-}
-
-inline bool loop_in_place_is_right(int64_t tasks, int threads, double task_microseconds = 0) {
-  const auto loop = [](int64_t count, int limit, auto&& body) { convkern::parallel_shares(count, limit, body); };
-  return is_right(loop, tasks, threads, task_microseconds);
 }

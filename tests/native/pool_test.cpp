@@ -40,7 +40,6 @@ void every_task_runs_once() {
     for (const int64_t tasks : {0, 1, 2, 3, 7, 64, 1000}) {
       for (const int limit : {-1, 0, 1, 2, 5, 100}) {
         CHECK(loop_is_right(tasks, limit));
-        CHECK(loop_in_place_is_right(tasks, limit));
       }
     }
   }
@@ -62,13 +61,37 @@ void workers_take_part() {
   CHECK(both);
 }
 
+// A thread begins where it began in the loop before, whichever comes first.
+void threads_begin_with_their_own_share() {
+  set_num_threads(2);
+  bool begun = false;
+  for (int attempt = 0; attempt < 1000 && !begun; ++attempt) {
+    std::atomic<int64_t> first[2] = {-1, -1};
+    parallel_for(31, 2, [&](int64_t task, int worker) {
+      int64_t none = -1;
+      first[worker].compare_exchange_strong(none, task);
+      const Clock::time_point start = Clock::now();
+      while (microseconds_since(start) < 20) {
+      }
+    });
+    begun = first[0] == 0 && first[1] == 16;
+  }
+  CHECK(begun);
+}
+
+// More threads than there are shares: some begin with the same one.
+void many_threads_share_shares() {
+  set_num_threads(100);
+  for (const int64_t tasks : {65, 100, 1000}) CHECK(loop_is_right(tasks, 100, 20));
+}
+
 // A worker that finds the others' tasks left does them: tasks of one run are long, those of the other short.
 void workers_help_each_other() {
   set_num_threads(2);
   bool helped = false;
   for (int attempt = 0; attempt < 1000 && !helped; ++attempt) {
     std::atomic<int> by_other{0};
-    convkern::parallel_shares(32, 2, [&](int64_t task, int worker) {
+    convkern::parallel_for(32, 2, [&](int64_t task, int worker) {
       const Clock::time_point start = Clock::now();
       while (task >= 16 && microseconds_since(start) < 50) {
       }
@@ -108,7 +131,7 @@ void concurrent_callers() {
 
 void more_threads_than_cpus() {
   set_num_threads(40);
-  for (int i = 0; i < 20; ++i) CHECK(loop_is_right(200, 40) && loop_in_place_is_right(200, 40));
+  for (int i = 0; i < 20; ++i) CHECK(loop_is_right(200, 40));
   for (int i = 0; i < 5; ++i) CHECK(loop_is_right(50, 40, 200));
 }
 
@@ -374,6 +397,8 @@ int main(int count, char** arguments) {
   if (processes) exits_in_mid_use(arguments[0]);
   run("every_task_runs_once", every_task_runs_once);
   run("workers_take_part", workers_take_part);
+  run("threads_begin_with_their_own_share", threads_begin_with_their_own_share);
+  run("many_threads_share_shares", many_threads_share_shares);
   run("workers_help_each_other", workers_help_each_other);
   run("nested_loops_run_inline", nested_loops_run_inline);
   run("concurrent_callers", concurrent_callers);
