@@ -6,6 +6,7 @@ import os
 import pkgutil
 import sys
 from pathlib import Path
+from zlib import crc32
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -29,6 +30,7 @@ for module in pkgutil.walk_packages(convkern.__path__, "convkern."):
 
 def pytest_addoption(parser):
     parser.addoption("--few-isas", action="store_true", help="of the instruction sets, the widest and the odd one only")
+    parser.addoption("--isas-in-turn", action="store_true", help="of tests that differ in instruction set only, one")
 
 
 def pytest_configure(config):
@@ -38,6 +40,19 @@ def pytest_configure(config):
 
         isas = _core.supported_isas()
         _core.supported_isas = lambda: (isas[0], isas[-1])
+
+
+def pytest_collection_modifyitems(config, items):
+    """With --isas-in-turn keep one of the tests that differ in instruction set only: which, is drawn by their name."""
+    if not config.getoption("--isas-in-turn"):
+        return
+    alike = {}
+    for item in items:
+        isa = item.callspec.params.get("isa") if hasattr(item, "callspec") else None
+        alike.setdefault(item.nodeid.replace(isa, "*") if isa else item.nodeid, []).append(item)
+    kept = {id(group[crc32(name.encode()) % len(group)]) for name, group in alike.items()}
+    config.hook.pytest_deselected(items=[item for item in items if id(item) not in kept])
+    items[:] = [item for item in items if id(item) in kept]
 
 
 def pytest_terminal_summary(terminalreporter):

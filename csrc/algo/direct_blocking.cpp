@@ -153,7 +153,8 @@ Blocking<T>::Blocking(const Kernels<T>& kernels, const Problem& p, const Orienta
       panels(kernels, kernels.tile[orientation.shape], p.outputs),
       collides(!orientation.pixels_on_lanes && pixels_collide<T>(p)),
       splits(1),
-      threads(1) {
+      threads(1),
+      groups_inner(false) {
   const int64_t l2 = cpu_info().l2, element = sizeof(T);
   const bool on_pixels = orientation.pixels_on_lanes;
   const int64_t width = int64_t{kernels.tile[orientation.shape].vectors} * kernels.lanes;
@@ -186,11 +187,15 @@ Blocking<T>::Blocking(const Kernels<T>& kernels, const Problem& p, const Orienta
                               : gathers  ? std::max<int64_t>(1, p.outputs / rows_together)
                                          : 1;
   if (threads > 1) {
-    const int64_t wanted = threads * (orientation.cycles > threads * 8 * alone ? 4 : 1);
+    constexpr int64_t line_pair = 128;  // bytes: CPUs fetch lines by twos
+    groups_inner =
+        p.groups > 1 && p.result.output == 1 && p.groups * p.outputs * int64_t{sizeof(T)} <= threads * line_pair;
+    const int64_t groups = groups_inner ? 1 : p.groups;
+    const int64_t wanted = threads * (!groups_inner && orientation.cycles > threads * 8 * alone ? 4 : 1);
     // Each part of the panels stages the block anew, so no more parts than threads where there is staging to do.
     const bool in_place = !collides && (chunks.channels_inner || (p.taps() == 1 && p.result.output == 1));
     const int64_t parts = in_place ? wanted : threads;
-    const auto total = [&] { return p.groups * interior.count() * splits; };
+    const auto total = [&] { return groups * interior.count() * splits; };
     if (total() < parts && large_kernel<T>(p)) splits = std::min(panel_count, ceil_div(parts, total()));
     // Smaller blocks, as long as each keeps a few tiles of rows.
     const int64_t fewest = gathers ? 8 * width : on_pixels ? width : 28;
@@ -199,7 +204,7 @@ Blocking<T>::Blocking(const Kernels<T>& kernels, const Problem& p, const Orienta
         if (total() >= (splits > 1 ? parts : wanted) || interior.rows() / 2 < fewest) break;
         interior.cut(d, n);
       }
-    if (total() < threads) splits = std::min(panel_count, ceil_div(threads, p.groups * interior.count()));
+    if (total() < threads) splits = std::min(panel_count, ceil_div(threads, groups * interior.count()));
     // An even share for every thread, where a few more blocks give one.
     for (int64_t n = interior.parts[2]; n <= interior.extent[2] && n < interior.parts[2] + threads; ++n) {
       const int64_t others = total() / interior.parts[2];

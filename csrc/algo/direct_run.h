@@ -268,9 +268,11 @@ bool DirectRun<T>::pixels_on_lanes(int64_t g, const Block& block, const Block& r
 template <class T>
 bool DirectRun<T>::task(int64_t index) const {
   const int64_t blocks = blocking.blocks.count(), splits = blocking.splits, panels = blocking.panels.panels;
-  const int64_t g = index / (blocks * splits), split = index / blocks % splits;
+  const bool inner = blocking.groups_inner;
+  const int64_t g = inner ? index % p.groups : index / (blocks * splits);
+  const int64_t split = (inner ? index / p.groups : index / blocks) % splits;
   Block region;
-  const Block block = blocking.blocks.at(index % blocks, &region);
+  const Block block = blocking.blocks.at(inner ? index / (p.groups * splits) : index % blocks, &region);
   const int64_t first = split * p.outputs / splits;
   const bool ok = orientation.pixels_on_lanes
                       ? pixels_on_lanes(g, block, region, first, (split + 1) * p.outputs / splits - first)
