@@ -103,7 +103,10 @@ IN_HALVES = replace(
 )  # fmt: skip
 
 # Intel's CPUs without the unit for tiles, or told not to use it, are otherwise as those with it: their L3 is far away.
-FAR_L3 = replace(MACHINES["amx"], isa="avx512", bf16_cycles=2800.0)
+FAR_L3 = replace(
+    MACHINES["amx"], isa="avx512", l3_rate=20e9, tile_cycles=40.0, row_cycles=2.0, transform_cycles=10.3,
+    bf16_cycles=2800.0,
+)  # fmt: skip
 
 
 def built_in(isa: str) -> Machine:
