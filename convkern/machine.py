@@ -102,7 +102,7 @@ IN_HALVES = replace(
     fft_cycles=12.0, bf16_cycles=2300.0, blas_efficiency=0.83,
 )  # fmt: skip
 
-# Intel's CPUs without the unit for tiles, or told not to use it, are otherwise as those with it: their L3 is far away.
+# Intel's CPUs without the unit for tiles, or told not to use it: their L3 is far away. Fitted on a Xeon.
 FAR_L3 = replace(
     MACHINES["amx"], isa="avx512", l3_rate=20e9, tile_cycles=40.0, row_cycles=2.0, transform_cycles=10.3,
     bf16_cycles=2800.0,

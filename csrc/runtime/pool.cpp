@@ -60,7 +60,7 @@ bool spin(std::chrono::microseconds limit, Ready ready) {
   return ready();
 }
 
-constexpr int kMostShares = 64;
+constexpr int kMostShares = 64;  // of more threads some begin with the same one
 
 struct Job {
   detail::Task call;
