@@ -222,11 +222,12 @@ class Plan:
     ((1, 2, 8, 8), 27.0, 6912)
     """
 
-    __slots__ = ("_epilogue", "_fast", "_prepared")
+    __slots__ = ("_epilogue", "_fast", "_prepared", "_takes_grad")
 
     def __init__(self, prepared: Prepared) -> None:
         self._prepared = prepared
-        self._fast = None if prepared.problem.kind == "grad_weight" else prepared.fast
+        self._fast = prepared.fast
+        self._takes_grad = prepared.problem.kind == "grad_weight"
         self._epilogue = prepared.problem.kind in ("forward", "transposed")
 
     def __call__(
@@ -261,19 +262,18 @@ class Plan:
             If a shape or dtype is not the planned one.
         """
         if (
-            grad is None
-            and type(x) is np.ndarray
+            type(x) is np.ndarray
             and self._fast is not None
+            and (type(grad) is np.ndarray if self._takes_grad else grad is None)
             and (residual is None or (type(residual) is np.ndarray and self._epilogue))
-            and (out is None or apart(out, x, residual))
+            and (out is None or apart(out, x, grad, residual))
         ):
             try:
-                return self._fast(x, None, None, residual, out)
+                return self._fast(x, grad, None, residual, out)
             except (TypeError, ValueError):
                 pass  # copied or said again below, naming what is needed
-        gradient = self._prepared.problem.kind == "grad_weight"
-        if gradient != (grad is not None):
-            needs = "needs the gradient of the output" if gradient else "takes none"
+        if self._takes_grad != (grad is not None):
+            needs = "needs the gradient of the output" if self._takes_grad else "takes none"
             raise TypeError(f"grad: got {type(grad).__name__}, a plan of direction {self.spec.direction} {needs}")
         if residual is not None and not self._epilogue:
             raise TypeError(f"residual: got an array, a plan of direction {self.spec.direction} takes none")

@@ -118,6 +118,37 @@ def test_a_plan_is_immutable_and_says_what_it_is():
     assert plan.detail
 
 
+def test_a_weight_gradient_runs_as_directly_as_a_layer(monkeypatch):
+    x, w, g = operands("NCHW")
+    backward = convkern.plan(x.shape, w, direction="grad_weight", **SETTINGS)
+    wanted = backward(x.tolist(), grad=g)  # lists go the way that checks everything
+    checked = []
+    monkeypatch.setattr(type(backward._prepared), "run", lambda *_: checked.append(1))
+    np.testing.assert_array_equal(backward(x, grad=g), wanted)
+    out = np.empty_like(wanted)
+    assert backward(x, out, grad=g) is out
+    np.testing.assert_array_equal(out, wanted)
+    assert not checked
+    backward(x, g.ravel()[: wanted.size].reshape(wanted.shape), grad=g)  # an out that lies in an operand does not
+    assert checked
+
+
+def test_threads_share_outputs_where_planes_are_small():
+    x, w = integers((1, 64, 7, 7), 0).astype(np.float32), integers((128, 64, 3, 3), 1).astype(np.float32)
+    details = []
+    for isa in _core.supported_isas():
+        results = []
+        for threads in (1, 2):
+            with convkern.config(threads=threads, isa=isa):
+                plan = convkern.plan(x.shape, w, padding=1, algorithm="direct")
+                results.append(plan(x))
+                details.append((threads, plan.detail))
+        np.testing.assert_array_equal(*results)
+    cut = [f"x {threads} splits" in detail for threads, detail in details if detail.startswith("outputs")]
+    assert cut
+    assert all(cut), details
+
+
 def test_a_gradient_plan_names_what_it_lacks_or_does_not_take():
     x, w, g = operands("NCHW")
     forward = convkern.plan(x.shape, w, **SETTINGS)

@@ -35,9 +35,10 @@ double panels_cycles(const Kernels<T>& kernels, const TileShape<T>& shape, int64
 // Cycles an element: lines gathered from channels-last pixels, lines split by a stride, lines gathered for panels, sums
 // transposed.
 constexpr double gathered_element = 4, split_element = 0.7, panel_element = 0.4, transposed_element = 0.3;
-constexpr double far_step = 2;        // cycles a step of a tile whose pixels' channels lie in lines of their own
-constexpr double cut_row = 10;        // cycles lost where a line of results is left for the next row of a tile
-constexpr double partial_vector = 5;  // cycles to store one that has lanes to spare
+constexpr double far_step = 2;         // cycles a step of a tile whose pixels' channels lie in lines of their own
+constexpr double cut_row = 10;         // cycles lost where a line of results is left for the next row of a tile
+constexpr int64_t shared_line = 4000;  // what it costs two threads to write to one cache line, in elements staged
+constexpr double partial_vector = 5;   // cycles to store one that has lanes to spare
 
 // The same for pixels of `count` channels, of those that lie `pitch` apart, turned into lines or back through shuffles:
 // squares of a vector's lanes, or powers of two.
@@ -133,6 +134,13 @@ bool large_kernel(const Problem& p) {
   return p.depth() * p.outputs * int64_t{sizeof(T)} > cpu_info().l2 * 2 / 5;
 }
 
+// Elements of the image that a block of all pixels of a sample reads.
+int64_t staged_elements(const Problem& p) {
+  int64_t elements = p.channels;
+  for (const Axis& a : p.axis) elements *= a.in;
+  return elements;
+}
+
 template <class T>
 bool pixels_collide(const Problem& p) {
   constexpr int64_t period = 4096;  // bytes of a way
@@ -197,6 +205,11 @@ Blocking<T>::Blocking(const Kernels<T>& kernels, const Problem& p, const Orienta
     const int64_t parts = in_place ? wanted : threads;
     const auto total = [&] { return groups * interior.count() * splits; };
     if (total() < parts && large_kernel<T>(p)) splits = std::min(panel_count, ceil_div(parts, total()));
+    // A thread waits for a line of results that the other writes to: planes are not cut where it costs less to stage
+    // the image for each thread.
+    const bool whole_planes = !on_pixels && p.result.output != 1 && p.groups * p.batch < threads &&
+                              panel_count >= threads && staged_elements(p) * (threads - 1) < p.outputs * shared_line;
+    if (whole_planes) splits = std::max<int64_t>(splits, threads);
     // Smaller blocks, as long as each keeps a few tiles of rows.
     const int64_t fewest = gathers ? 8 * width : on_pixels ? width : 28;
     for (int d : {2, 1, 3, 0})
