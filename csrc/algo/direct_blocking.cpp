@@ -205,10 +205,11 @@ Blocking<T>::Blocking(const Kernels<T>& kernels, const Problem& p, const Orienta
     const int64_t parts = in_place ? wanted : threads;
     const auto total = [&] { return groups * interior.count() * splits; };
     if (total() < parts && large_kernel<T>(p)) splits = std::min(panel_count, ceil_div(parts, total()));
-    // A thread waits for a line of results that the other writes to: planes are not cut where it costs less to stage
-    // the image for each thread.
-    const bool whole_planes = !on_pixels && p.result.output != 1 && p.groups * p.batch < threads &&
-                              panel_count >= threads && staged_elements(p) * (threads - 1) < p.outputs * shared_line;
+    // A thread waits for a line of results that the other writes to: planes are not cut where panels make about even
+    // shares and it costs less to stage the image for each thread.
+    const bool even = 5 * threads * ceil_div(panel_count, int64_t{threads}) <= 6 * panel_count;
+    const bool whole_planes = !on_pixels && p.result.output != 1 && p.groups * p.batch < threads && even &&
+                              staged_elements(p) * (threads - 1) < p.outputs * shared_line;
     if (whole_planes) splits = std::max<int64_t>(splits, threads);
     // Smaller blocks, as long as each keeps a few tiles of rows.
     const int64_t fewest = gathers ? 8 * width : on_pixels ? width : 28;
