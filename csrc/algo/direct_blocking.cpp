@@ -48,6 +48,13 @@ double turned_element(int64_t count, ptrdiff_t pitch, int lanes) {
   return dense ? 0.4 : 1.5;
 }
 
+// Elements of a sample of one group.
+int64_t sample_elements(const Problem& p) {
+  int64_t elements = p.channels;
+  for (const Axis& a : p.axis) elements *= a.in;
+  return elements;
+}
+
 }  // namespace
 
 template <class T>
@@ -75,7 +82,7 @@ Orientation choose_orientation(const Kernels<T>& kernels, const Problem& p, bool
     const bool join = gathers && lines_join(p.result, all_outputs(p, p.axis[1].out, p.axis[2].out).largest());
     const int64_t x = join ? p.pixels() : p.axis[2].out;
     const double lines = images * pixels / std::max<int64_t>(1, x);
-    const double read = images * p.channels * p.axis[0].in * p.axis[1].in * p.axis[2].in;
+    const double read = images * static_cast<double>(sample_elements(p));
     const bool turned = p.image.channel == 1 && p.axis[2].stride == 1;
     const double gather = gathers ? images * pixels * p.channels * panel_element
                                   : read * (p.image.axis[2] == 1 ? p.axis[2].stride > 1 ? split_element : 0
@@ -132,13 +139,6 @@ void set_apart(const Problem& p, const Orientation& o, bool worth_it, bool (&apa
 template <class T>
 bool large_kernel(const Problem& p) {
   return p.depth() * p.outputs * int64_t{sizeof(T)} > cpu_info().l2 * 2 / 5;
-}
-
-// Elements of the image that a block of all pixels of a sample reads.
-int64_t staged_elements(const Problem& p) {
-  int64_t elements = p.channels;
-  for (const Axis& a : p.axis) elements *= a.in;
-  return elements;
 }
 
 template <class T>
@@ -209,7 +209,7 @@ Blocking<T>::Blocking(const Kernels<T>& kernels, const Problem& p, const Orienta
     // shares and it costs less to stage the image for each thread.
     const bool even = 5 * threads * ceil_div(panel_count, int64_t{threads}) <= 6 * panel_count;
     const bool whole_planes = !on_pixels && p.result.output != 1 && p.groups * p.batch < threads && even &&
-                              staged_elements(p) * (threads - 1) < p.outputs * shared_line;
+                              sample_elements(p) * (threads - 1) < p.outputs * shared_line;
     if (whole_planes) splits = std::max<int64_t>(splits, threads);
     // Smaller blocks, as long as each keeps a few tiles of rows.
     const int64_t fewest = gathers ? 8 * width : on_pixels ? width : 28;
