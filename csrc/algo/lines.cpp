@@ -96,12 +96,15 @@ struct Run {
   bool band(int64_t outer, int64_t y0, int64_t y1, int64_t x0, int64_t x1, LineOp op) const {
     const bool both = job.along.size > 0, before = both && job.along_first, after = both && !job.along_first;
     const int64_t n = x1 - x0, extra = op.begun ? 1 : 0, count = y1 - y0 + job.across.size - 1 + extra;
-    const int64_t group = save || after ? std::min(y1 - y0, std::clamp<int64_t>(job.across.size, 8, 64)) : y1 - y0;
+    const bool in_groups = save || after || job.kind == line_sum;
+    const int64_t group = in_groups ? std::min(y1 - y0, std::clamp<int64_t>(job.across.size, 8, 64)) : y1 - y0;
     const int64_t margin = after ? (job.along.size - 1) * job.inner : 0;
     const int64_t pitch = round_up((n + margin) * element + 64, 64), padded = width + (job.along.size - 1) * job.inner;
     const bool kept = lines.load || before;  // rows lie in the band rather than in the input
     const bool whole = count > job.ny;       // windows larger than the array: each of its rows is kept once
-    const int64_t row_bytes = round_up(n * element, 64), places = kept ? std::min(count, job.ny) : 0;
+    // Rows that one group of outputs reads, and the one before them, have places of their own.
+    const int64_t places = !kept ? 0 : whole ? job.ny : std::min(count, group + job.across.size);
+    const int64_t row_bytes = round_up(n * element, 64);
     const void** rows = scratch_of<const void*>(rows_slot, count + group);
     char* held = scratch_of<char>(band_slot, (places + 1) * row_bytes);
     char* middle = save || after ? scratch_of<char>(middle_slot, group * pitch) : nullptr;
@@ -123,7 +126,7 @@ struct Run {
       }
     };
     for (int64_t y = 0; kept && whole && y < job.ny; ++y) keep(y, held + y * row_bytes);
-    for (int64_t i = 0; i < count; ++i) {
+    const auto bring = [&](int64_t i) {
       const int64_t y = extended_index(job.across.mode, y0 - job.across.before - extra + i, job.ny);
       if (y < 0) {
         if (!filled) lines.fill(constant, n);
@@ -131,16 +134,18 @@ struct Run {
       } else if (!kept) {
         rows[i] = source(outer, y) + x0 * line_type_size(job.in);
       } else {
-        char* to = held + (whole ? y : i) * row_bytes;
+        char* to = held + (whole ? y : i % places) * row_bytes;
         if (!whole) keep(y, to);
         rows[i] = to;
       }
-    }
+    };
+    int64_t brought = 0;
     for (int64_t y = y0; y < y1; ++y) look(outer, y, x0, n);
 
     const auto place = [&](int64_t y) { return target(outer, y) + x0 * line_type_size(job.out); };
     for (int64_t y = y0; y < y1; y += group) {
       const int64_t outputs = std::min(group, y1 - y);
+      while (brought < extra + y - y0 + outputs + job.across.size - 1) bring(brought++);
       for (int64_t m = 0; m < outputs; ++m)
         out[m] = middle ? middle + m * pitch + (after ? job.along.before * job.inner * element : 0) : place(y + m);
       kernels.across(op, rows + extra + y - y0, outputs, out, n);
