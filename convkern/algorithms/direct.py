@@ -211,9 +211,8 @@ def problem_cycles(problem: Problem, way: Way, spec: Spec, machine: Machine) -> 
         return cycles
     last, single = lies_along_channels(spec), problem.channels == 1
     # Borders on the axes with zero padding are blocks of their own.
-    regions = 1 + 2 * sum(
-        a.taps > 1 and a.padded and a.out >= 4 for a in (problem.axes if last and not single else (z, y))
-    )
+    apart = problem.axes if last and not single else (z, y) if last or problem.batch == 1 else ()
+    regions = 1 + 2 * sum(a.taps > 1 and a.padded and a.out >= 4 for a in apart)
     blocks = problem.images * (regions - 1 + max(1.0, problem.pixels / 1024))
     cycles += blocks * (machine.task_cycles + CALL * -(-problem.outputs // (2 * lanes)))
     cycles += problem.images * problem.pixels * machine.row_cycles

@@ -128,10 +128,11 @@ void grow(const Problem& p, Region& region, const Chunk& chunk, int64_t samples,
 void set_apart(const Problem& p, const Orientation& o, bool worth_it, bool (&apart)[CK_MAX_SPATIAL]) {
   const bool taps_few =
       worth_it && p.taps() <= 512 && p.axis[2].taps <= p.axis[2].out && p.axis[1].taps <= p.axis[1].out;
+  const bool shares = p.result.output != 1 && p.batch > 1;  // one thread would do the borders of another's planes
   const int64_t rows[CK_MAX_SPATIAL] = {p.axis[1].out * p.axis[2].out, p.axis[0].out * p.axis[2].out,
                                         p.axis[0].out * p.axis[1].out};
   for (int a = 0; a < CK_MAX_SPATIAL; ++a)
-    apart[a] = p.pad_mode == CK_PAD_ZEROS && !o.pixels_on_lanes && taps_few && p.axis[a].taps > 1 &&
+    apart[a] = p.pad_mode == CK_PAD_ZEROS && !o.pixels_on_lanes && !shares && taps_few && p.axis[a].taps > 1 &&
                p.axis[a].out >= 4 && rows[a] >= 5 && (a < 2 || o.channels_inner);
 }
 
@@ -153,6 +154,18 @@ struct Apart {
   Apart(const Problem& p, const Orientation& o, bool worth_it) { set_apart(p, o, worth_it, axis); }
 };
 
+// Rows that meet all panels before the next do. Of short sums the results are most of the work: taken panel by panel,
+// they would lie in more lines and pages than stay near, each a piece of one.
+template <class T>
+int64_t together(const Kernels<T>& kernels, const Problem& p, const Orientation& o) {
+  const int64_t all = INT64_MAX, element = sizeof(T), l1 = 32 << 10, rows = kernels.tile[o.shape].rows;
+  const int64_t panel = int64_t{kernels.tile[o.shape].vectors} * kernels.lanes * element;
+  if (p.depth() > 32) return all;
+  if (o.pixels_on_lanes) return p.result.axis[2] == 1 && p.outputs * panel >= l1 ? 4 * rows : all;
+  if (p.result.output != 1 || std::min<int64_t>(1024, p.pixels()) * p.outputs * element < 16 * l1) return all;
+  return p.depth() * p.outputs * element > l1 ? 4 * rows : rows;
+}
+
 template <class T>
 Blocking<T>::Blocking(const Kernels<T>& kernels, const Problem& p, const Orientation& orientation, bool direct_store,
                       bool packed, int max_threads)
@@ -162,7 +175,8 @@ Blocking<T>::Blocking(const Kernels<T>& kernels, const Problem& p, const Orienta
       collides(!orientation.pixels_on_lanes && pixels_collide<T>(p)),
       splits(1),
       threads(1),
-      groups_inner(false) {
+      groups_inner(false),
+      rows_together(together(kernels, p, orientation)) {
   const int64_t l2 = cpu_info().l2, element = sizeof(T);
   const bool on_pixels = orientation.pixels_on_lanes;
   const int64_t width = int64_t{kernels.tile[orientation.shape].vectors} * kernels.lanes;
@@ -190,10 +204,8 @@ Blocking<T>::Blocking(const Kernels<T>& kernels, const Problem& p, const Orienta
   if (orientation.cycles > alone) threads = max_threads;
   // Lines whose pixels are gathered are cut only where the last panel of each piece is one of many; else their outputs
   // are the parts to share out.
-  const int64_t rows_together = 4 * int64_t{kernels.tile[orientation.shape].rows};
-  const int64_t panel_count = !on_pixels ? panels.panels
-                              : gathers  ? std::max<int64_t>(1, p.outputs / rows_together)
-                                         : 1;
+  const int64_t fewest_rows = 4 * int64_t{kernels.tile[orientation.shape].rows};
+  const int64_t panel_count = on_pixels ? std::max<int64_t>(1, p.outputs / fewest_rows) : panels.panels;
   if (threads > 1) {
     constexpr int64_t line_pair = 128;  // bytes: CPUs fetch lines by twos
     groups_inner =
@@ -208,7 +220,9 @@ Blocking<T>::Blocking(const Kernels<T>& kernels, const Problem& p, const Orienta
     // A thread waits for a line of results that the other writes to: planes are not cut where panels make about even
     // shares and it costs less to stage the image for each thread.
     const bool even = 5 * threads * ceil_div(panel_count, int64_t{threads}) <= 6 * panel_count;
-    const bool whole_planes = !on_pixels && p.result.output != 1 && p.groups * p.batch < threads && even &&
+    const int64_t samples = p.groups * p.batch;
+    const bool few_samples = samples < threads || (samples % threads != 0 && samples < 4 * threads);
+    const bool whole_planes = p.result.output != 1 && few_samples && even && !gathers &&
                               sample_elements(p) * (threads - 1) < p.outputs * shared_line;
     if (whole_planes) splits = std::max<int64_t>(splits, threads);
     // Smaller blocks, as long as each keeps a few tiles of rows.
@@ -249,7 +263,7 @@ int64_t scratch_bytes(const Problem& p, const Orientation& orientation, const Bl
                                                          : ceil_div(b.panels.panels, b.splits);
     most = std::max(most, stage + panels * rows * width * int64_t{sizeof(T)} + rows * int64_t{sizeof(void*)});
   }
-  return most + b.chunks.depth() * int64_t{sizeof(Tap)};
+  return most + 2 * b.chunks.depth() * int64_t{sizeof(Tap)};
 }
 
 #define CK_INSTANTIATE(T)                                                           \

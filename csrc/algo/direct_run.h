@@ -99,11 +99,19 @@ bool DirectRun<T>::outputs_on_lanes(int64_t g, const Block& block, const Block& 
   const bool even_extra = !residual() || even_stride(p.residual, block, &extra_pixel);
   const int64_t kept = chunks > 1 ? panel_end - panel_begin : 1;  // panels of sums alive at a time
 
-  char* table = static_cast<char*>(scratch(table_slot, rows * sizeof(char*) + blocking.chunks.depth() * sizeof(Tap)));
+  const int64_t depth = blocking.chunks.depth();
+  char* table = static_cast<char*>(scratch(table_slot, rows * sizeof(char*) + 2 * depth * sizeof(Tap)));
   T* sums = scratch_of<T>(sums_slot, kept * rows * width);
   if (!table || !sums) return false;
   const char** row = reinterpret_cast<const char**>(table);
   Tap* tap = reinterpret_cast<Tap*>(table + rows * sizeof(char*));
+
+  // Rows that meet all panels before the next do: whole lines where the block's outputs have no one stride.
+  const bool by_lines = !even || !even_extra;
+  const int64_t x = block.extent[3];
+  int64_t together = rows;
+  if (packed && chunks == 1 && blocking.rows_together < rows)
+    together = by_lines ? round_up(blocking.rows_together, x) : blocking.rows_together;
 
   for (int64_t i = 0; i < chunks; ++i) {
     const Chunk chunk = seen(p, region, blocking.chunks[i]);
@@ -111,63 +119,69 @@ bool DirectRun<T>::outputs_on_lanes(int64_t g, const Block& block, const Block& 
     ImageView<T> v(p, nullptr, Box{});
     if (!view(g, block, chunk, &v)) return false;
     v.rows(block, row);
-    TileJob<T> job = {};
-    int64_t tap_width = 0;
-    for (int64_t j = panel_begin; j < panel_end; ++j) {
-      const int64_t w = panels.width(j), used = panels.used(j);
-      if (w != tap_width) v.list(chunk, true, w * ptrdiff_t{sizeof(T)}, tap, &job);
-      tap_width = w;
-      const T* panel;
-      if (packed) {
-        panel = packed + (g * panels.padded() + panels.start(j)) * p.depth() + chunk.k0 * w;
-      } else {
-        T* fresh = scratch_of<T>(panel_slot, chunk.depth * w);
-        if (!fresh) return false;
-        pack_panel(kernels, p, kernel(g) + panels.start(j) * p.kernel.output, blocking.chunks[i], used, w, fresh);
-        panel = fresh;
-      }
-      const MatrixView<T> out = at_output(result(), p.result, g, block, panels.start(j), pixel, p.result.output);
-      const TileShape<T>& shape = panels.shape(j);
-      const bool by_line = p.result.output == 1 && !even && used == w && fills_tiles(block.extent[3], shape.rows);
-      const bool in_result = by_line || (contiguous && used == w);
-      T* c = in_result ? out.data : sums + (chunks > 1 ? (j - panel_begin) * rows * width : 0);
-      const int64_t ldc = by_line ? p.result.axis[2] : in_result ? pixel : w;
-      const bool plain = in_result && !residual();
+    TileJob<T> jobs[2] = {};  // of panels as wide as the first, and of the last
+    v.list(chunk, true, width * ptrdiff_t{sizeof(T)}, tap, &jobs[0]);
+    if (panels.width(panel_end - 1) != width)
+      v.list(chunk, true, panels.width(panel_end - 1) * ptrdiff_t{sizeof(T)}, tap + depth, &jobs[1]);
+    for (int64_t begin = 0, count; begin < rows; begin += count) {
+      count = std::min(together, rows - begin);
+      for (int64_t j = panel_begin; j < panel_end; ++j) {
+        const int64_t w = panels.width(j), used = panels.used(j);
+        TileJob<T>& job = jobs[w != width];
+        const T* panel;
+        if (packed) {
+          panel = packed + (g * panels.padded() + panels.start(j)) * p.depth() + chunk.k0 * w;
+        } else {
+          T* fresh = scratch_of<T>(panel_slot, chunk.depth * w);
+          if (!fresh) return false;
+          pack_panel(kernels, p, kernel(g) + panels.start(j) * p.kernel.output, blocking.chunks[i], used, w, fresh);
+          panel = fresh;
+        }
+        MatrixView<T> out = at_output(result(), p.result, g, block, panels.start(j), pixel, p.result.output);
+        if (even) out.data += begin * pixel;
+        const TileShape<T>& shape = panels.shape(j);
+        const bool by_line = p.result.output == 1 && !even && used == w && fills_tiles(x, shape.rows);
+        const bool in_result = by_line || (contiguous && used == w);
+        T* c = in_result ? out.data : sums + (chunks > 1 ? (j - panel_begin) * rows * width : 0);
+        const int64_t ldc = by_line ? p.result.axis[2] : in_result ? pixel : w;
+        const bool plain = in_result && !residual();
 
-      T padded_bias[max_panel_lanes];
-      const T* start_bias = i == 0 ? bias(g) : nullptr;
-      if (start_bias) {
-        for (int64_t l = 0; l < w; ++l) padded_bias[l] = l < used ? start_bias[panels.start(j) + l] : T(0);
-        start_bias = padded_bias;
-      }
-      job.ldc = ldc * ptrdiff_t{sizeof(T)};
-      job.start = i > 0 ? Start::load : start_bias ? Start::lane_bias : Start::zero;
-      job.clamp = spec.clamp && last && plain;
-      job.lo = static_cast<T>(spec.lo), job.hi = static_cast<T>(spec.hi);
-      const char* const columns = reinterpret_cast<const char*>(panel);
-      if (by_line) {
-        const int64_t x = block.extent[3];
-        for (int64_t line = 0; line < block.lines(); ++line)
-          multiply_panel(shape, job, row + line * x, x, columns,
-                         result() + first_output(p.result, g, line_of(block, line)) + panels.start(j), start_bias);
-      } else {
-        multiply_panel(shape, job, row, rows, columns, c, start_bias);
-      }
-      if (!last || plain) continue;
+        T padded_bias[max_panel_lanes];
+        const T* start_bias = i == 0 ? bias(g) : nullptr;
+        if (start_bias) {
+          for (int64_t l = 0; l < w; ++l) padded_bias[l] = l < used ? start_bias[panels.start(j) + l] : T(0);
+          start_bias = padded_bias;
+        }
+        job.ldc = ldc * ptrdiff_t{sizeof(T)};
+        job.start = i > 0 ? Start::load : start_bias ? Start::lane_bias : Start::zero;
+        job.clamp = spec.clamp && last && plain;
+        job.lo = static_cast<T>(spec.lo), job.hi = static_cast<T>(spec.hi);
+        const char* const columns = reinterpret_cast<const char*>(panel);
+        const int64_t first_line = begin / x, lines = by_lines ? count / x : 0;
+        if (by_line) {
+          for (int64_t line = first_line; line < first_line + lines; ++line)
+            multiply_panel(shape, job, row + line * x, x, columns,
+                           result() + first_output(p.result, g, line_of(block, line)) + panels.start(j), start_bias);
+        } else {
+          multiply_panel(shape, job, row + begin, count, columns, c, start_bias);
+        }
+        if (!last || plain) continue;
 
-      // Everything else goes through a store: line by line where the block's outputs have no one stride.
-      const MatrixView<const T> extra =
-          at_output(residual(), p.residual, g, block, panels.start(j), extra_pixel, p.residual.output);
-      if (even && even_extra) {
-        finish(c, ldc, rows, used, out, extra);
-        continue;
-      }
-      for (int64_t line = 0; line < block.lines(); ++line) {
-        const Block one = line_of(block, line);
-        const MatrixView<T> there =
-            at_output(result(), p.result, g, one, panels.start(j), p.result.axis[2], p.result.output);
-        finish(by_line ? there.data : c + line * block.extent[3] * ldc, ldc, block.extent[3], used, there,
-               at_output(residual(), p.residual, g, one, panels.start(j), p.residual.axis[2], p.residual.output));
+        // Everything else goes through a store: line by line where the block's outputs have no one stride.
+        MatrixView<const T> extra =
+            at_output(residual(), p.residual, g, block, panels.start(j), extra_pixel, p.residual.output);
+        if (!by_lines) {
+          if (extra.data) extra.data += begin * extra_pixel;
+          finish(c, ldc, count, used, out, extra);
+          continue;
+        }
+        for (int64_t line = first_line; line < first_line + lines; ++line) {
+          const Block one = line_of(block, line);
+          const MatrixView<T> there =
+              at_output(result(), p.result, g, one, panels.start(j), p.result.axis[2], p.result.output);
+          finish(by_line ? there.data : c + (line - first_line) * x * ldc, ldc, x, used, there,
+                 at_output(residual(), p.residual, g, one, panels.start(j), p.residual.axis[2], p.residual.output));
+        }
       }
     }
   }
@@ -201,6 +215,7 @@ bool DirectRun<T>::pixels_on_lanes(int64_t g, const Block& block, const Block& r
   const int64_t lines = block.lines() / together;
   const Panels<T> panels(kernels, *blocking.panels.main, together * block.extent[3]);
   const int64_t chunks = blocking.chunks.count(), width = panels.width(0);
+  const int64_t rows_together = chunks == 1 && !gathers ? blocking.rows_together : outputs;
   char* table =
       static_cast<char*>(scratch(table_slot, outputs * sizeof(char*) + blocking.chunks.depth() * sizeof(Tap)));
   T* sums = scratch_of<T>(sums_slot, (chunks > 1 ? lines * panels.panels : 1) * outputs * width);
@@ -235,30 +250,34 @@ bool DirectRun<T>::pixels_on_lanes(int64_t g, const Block& block, const Block& r
     const T* const row_bias = bias(g) ? bias(g) + first : nullptr;
     job.start = i > 0 ? Start::load : row_bias ? Start::row_bias : Start::zero;
     job.lo = static_cast<T>(spec.lo), job.hi = static_cast<T>(spec.hi);
-    for (int64_t line = 0; line < lines; ++line) {
-      const Block one = line_of(block, line * together);
-      const T* pixels = v.base + v.line(block, line * together);
-      for (int64_t j = 0; j < panels.panels; ++j) {
-        const int64_t used = panels.used(j), x = panels.start(j), w = panels.width(j);
-        const T* panel = pixels + x;
-        if (gathers) {
-          gather(v, block, line * together * block.extent[3] + x, used, chunk.steps(), w, gathered);
-          panel = gathered;
-          job.along.b = w * ptrdiff_t{sizeof(T)};
+    for (int64_t begin = 0, count; begin < outputs; begin += count) {
+      count = std::min(rows_together, outputs - begin);
+      for (int64_t line = 0; line < lines; ++line) {
+        const Block one = line_of(block, line * together);
+        const T* pixels = v.base + v.line(block, line * together);
+        for (int64_t j = 0; j < panels.panels; ++j) {
+          const int64_t used = panels.used(j), x = panels.start(j), w = panels.width(j);
+          const T* panel = pixels + x;
+          if (gathers) {
+            gather(v, block, line * together * block.extent[3] + x, used, chunk.steps(), w, gathered);
+            panel = gathered;
+            job.along.b = w * ptrdiff_t{sizeof(T)};
+          }
+          MatrixView<T> out = at_output(result(), p.result, g, one, first + begin, p.result.output, p.result.axis[2]);
+          MatrixView<const T> extra =
+              at_output(residual(), p.residual, g, one, first + begin, p.residual.output, p.residual.axis[2]);
+          out.data += x * out.column;
+          if (extra.data) extra.data += x * extra.column;
+          const bool in_result = p.result.axis[2] == 1 && used == w;
+          const bool plain = in_result && !residual();
+          T* c = in_result ? out.data : sums + (chunks > 1 ? (line * panels.panels + j) * outputs * width : 0);
+          const int64_t ldc = in_result ? out.row : w;
+          job.ldc = ldc * ptrdiff_t{sizeof(T)};
+          job.clamp = spec.clamp && last && plain;
+          multiply_panel(panels.shape(j), job, row + begin, count, reinterpret_cast<const char*>(panel), c,
+                         row_bias ? row_bias + begin : nullptr);
+          if (last && !plain) finish(c, ldc, count, used, out, extra);
         }
-        MatrixView<T> out = at_output(result(), p.result, g, one, first, p.result.output, p.result.axis[2]);
-        MatrixView<const T> extra =
-            at_output(residual(), p.residual, g, one, first, p.residual.output, p.residual.axis[2]);
-        out.data += x * out.column;
-        if (extra.data) extra.data += x * extra.column;
-        const bool in_result = p.result.axis[2] == 1 && used == w;
-        const bool plain = in_result && !residual();
-        T* c = in_result ? out.data : sums + (chunks > 1 ? (line * panels.panels + j) * outputs * width : 0);
-        const int64_t ldc = in_result ? out.row : w;
-        job.ldc = ldc * ptrdiff_t{sizeof(T)};
-        job.clamp = spec.clamp && last && plain;
-        multiply_panel(panels.shape(j), job, row, outputs, reinterpret_cast<const char*>(panel), c, row_bias);
-        if (last && !plain) finish(c, ldc, outputs, used, out, extra);
       }
     }
   }
