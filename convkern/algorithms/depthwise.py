@@ -24,11 +24,14 @@ SWEEP_LINE, TILE_LINE, PLANE, TASK = 80.0, 11.8, 49.1, 277.0  # cycles: to begin
 # Prices in units of machine.shuffle_cycles, for each element: copied with a plane's line, from a strided line, brought
 # together from NCHW by whole vectors or one by one, stored apart where a channel has several outputs.
 COPY, TAKE, TURN, GATHER, APART = 0.13, 0.37, 1.2, 1.9, 1.6
-TAKE_FAR, WEIGHT_GATHER = 3.0, 6.6  # from a line of a longer stride; one by one for the weight gradient
+TAKE_FAR = 3.0  # from a line of a longer stride
 COPIED_LINE, PARTIAL = 2.6, 7.9  # cycles: a plane's line; a pixel whose channels fill no vector
 FOLDED_LINE, SPLIT = 100.0, 5.0  # cycles: a line, for each vector until its channels repeat; a pixel of a stride
-# The weight gradient: cycles a line of taps, a pixel and tap, in place; how much dearer the ring is.
-WEIGHT_LINE, WEIGHT_TAP, WEIGHT_RING = 100.0, 1.5, 1.5
+# The weight gradient: cycles a line of taps, a pixel and tap, in place and from the ring; in units of
+# machine.shuffle_cycles, a vector of channels staged for the ring: from channels-last pixels, turned, a part of one,
+# and of that an element.
+WEIGHT_LINE, WEIGHT_TAP, RING_LINE, RING_WEIGHT_TAP = 100.0, 1.5, 35.0, 0.8
+STAGED, STAGED_TURNED, STAGED_PART, STAGED_ELEMENT = 47.0, 23.0, 25.0, 2.3
 SQUARE = (3, 5, 7)
 ALONE = 20000.0  # cycles up to which a call stays on its thread
 EXPOSED = 0.4  # of the shorter of computing and moving
@@ -54,13 +57,12 @@ class Depthwise(Algorithm):
             return machine.call
         clock, seconds = machine.clock(), 0.0
         for problem in lower(spec):
-            cycles = (
-                weight_cycles(problem, spec, machine)
-                if spec.direction == "grad_weight"
-                else forward_cycles(problem, spec, machine)
-            )
+            if spec.direction == "grad_weight":
+                cycles, most = weight_cycles(problem, spec, machine, threads)
+            else:
+                cycles, most = forward_cycles(problem, spec, machine), threads
             parallel = threads > 1 and cycles > ALONE
-            seconds += cycles / clock / (threads if parallel else 1) + (machine.fork if parallel else 0.0)
+            seconds += cycles / clock / (most if parallel else 1) + (machine.fork if parallel else 0.0)
         moves = moved(spec, machine) / (threads if threads > 1 and seconds * clock > ALONE / 2 else 1)
         seconds = max(seconds, moves) + EXPOSED * min(seconds, moves)
         if not planned and spec.direction != "grad_weight":
@@ -159,16 +161,22 @@ def forward_cycles(problem: Problem, spec: Spec, machine: Machine) -> float:
     return cycles
 
 
-def weight_cycles(problem: Problem, spec: Spec, machine: Machine) -> float:
-    """Roles have changed: the axes' outputs are taps, their taps the pixels of the gradient."""
+def weight_cycles(problem: Problem, spec: Spec, machine: Machine, threads: int) -> tuple[float, float]:
+    """Cycles of one core, and among how many they are shared out: vectors of channels and lines of taps are the parts.
+
+    Roles have changed: the axes' outputs are taps, their taps the pixels of the gradient.
+    """
     lanes, element = machine.vector(spec.dtype), machine.shuffle_cycles
     z, y, x = problem.axes
     vectors, lines = -(-problem.groups // lanes), problem.channels * z.taps * y.taps
+    parts = min(y.out, -(-2 * threads // vectors))
+    shares = vectors * parts / -(-vectors * parts // threads)
     if spec.channels_last and problem.outputs == 1 and problem.batch == 1 and problem.groups >= lanes:
-        return vectors * z.out * y.out * lines * (WEIGHT_LINE + WEIGHT_TAP * x.taps * x.out) + TASK
-    cycles = lines * (WEIGHT_LINE + machine.line_cycles + WEIGHT_TAP * x.taps * problem.pixels)
-    cycles *= vectors * problem.outputs * WEIGHT_RING * (2.0 if z.out > 1 else 1.0)
-    if not spec.channels_last:
-        elements = spec.n * (spec.ci * math.prod(spec.input) + spec.co * math.prod(spec.output))
-        cycles += elements * (WEIGHT_GATHER if problem.groups % lanes else TURN) * element
-    return cycles + TASK
+        return vectors * z.out * y.out * lines * (WEIGHT_LINE + WEIGHT_TAP * x.taps * x.out) + TASK, shares
+    cycles = vectors * lines * z.out * y.out * (RING_LINE + RING_WEIGHT_TAP * x.taps * x.out)
+    # Every part stages all of the gradient and of the image's planes.
+    staged = parts * (lines * x.taps + problem.channels * z.out * z.taps * y.reads * x.in_)
+    partial = problem.groups % lanes
+    price = (vectors - (partial > 0)) * (STAGED if spec.channels_last else STAGED_TURNED)
+    price += STAGED_PART * (partial > 0) + (0.0 if spec.channels_last else STAGED_ELEMENT * partial)
+    return problem.outputs * (cycles + staged * price * element) + TASK, shares

@@ -52,7 +52,7 @@ struct Blocking {
   // Where channels lie together and those of all groups fill few cache lines, threads that did a group each would write
   // the same lines: they share out pixels, and all groups of a block follow one another.
   bool groups_inner;
-  int64_t rows_together;
+  int64_t rows_together;  // rows of a block that meet all panels before the next do
 
   // direct_store: the sums can stay in the result between chunks. packed: the kernel is packed already, in the
   // orientation's order; where it is large and is not, fewer blocks save packing it over and over, and the order is the

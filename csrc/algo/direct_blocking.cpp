@@ -38,7 +38,8 @@ constexpr double gathered_element = 4, split_element = 0.7, panel_element = 0.4,
 constexpr double far_step = 2;         // cycles a step of a tile whose pixels' channels lie in lines of their own
 constexpr double cut_row = 10;         // cycles lost where a line of results is left for the next row of a tile
 constexpr int64_t shared_line = 4000;  // what it costs two threads to write to one cache line, in elements staged
-constexpr double partial_vector = 5;   // cycles to store one that has lanes to spare
+constexpr int64_t most_block_rows = 1024;
+constexpr double partial_vector = 5;  // cycles to store one that has lanes to spare
 
 // The same for pixels of `count` channels, of those that lie `pitch` apart, turned into lines or back through shuffles:
 // squares of a vector's lanes, or powers of two.
@@ -157,13 +158,17 @@ struct Apart {
 // Rows that meet all panels before the next do. Of short sums the results are most of the work: taken panel by panel,
 // they would lie in more lines and pages than stay near, each a piece of one.
 template <class T>
-int64_t together(const Kernels<T>& kernels, const Problem& p, const Orientation& o) {
-  const int64_t all = INT64_MAX, element = sizeof(T), l1 = 32 << 10, rows = kernels.tile[o.shape].rows;
-  const int64_t panel = int64_t{kernels.tile[o.shape].vectors} * kernels.lanes * element;
-  if (p.depth() > 32) return all;
-  if (o.pixels_on_lanes) return p.result.axis[2] == 1 && p.outputs * panel >= l1 ? 4 * rows : all;
-  if (p.result.output != 1 || std::min<int64_t>(1024, p.pixels()) * p.outputs * element < 16 * l1) return all;
-  return p.depth() * p.outputs * element > l1 ? 4 * rows : rows;
+int64_t rows_before_next(const Kernels<T>& kernels, const Problem& p, const Orientation& o) {
+  constexpr int64_t l1 = 32 << 10, short_sum = 32;
+  const TileShape<T>& shape = kernels.tile[o.shape];
+  const int64_t results = p.outputs * int64_t{sizeof(T)};  // bytes of a pixel's
+  if (p.depth() > short_sum) return INT64_MAX;
+  if (o.pixels_on_lanes) {
+    const bool scattered = p.result.axis[2] == 1 && results * shape.vectors * kernels.lanes >= l1;
+    return scattered ? 4 * shape.rows : INT64_MAX;
+  }
+  if (p.result.output != 1 || std::min(most_block_rows, p.pixels()) * results < 4 * l1) return INT64_MAX;
+  return p.depth() * results <= l1 ? shape.rows : 4 * shape.rows;
 }
 
 template <class T>
@@ -176,7 +181,7 @@ Blocking<T>::Blocking(const Kernels<T>& kernels, const Problem& p, const Orienta
       splits(1),
       threads(1),
       groups_inner(false),
-      rows_together(together(kernels, p, orientation)) {
+      rows_together(rows_before_next(kernels, p, orientation)) {
   const int64_t l2 = cpu_info().l2, element = sizeof(T);
   const bool on_pixels = orientation.pixels_on_lanes;
   const int64_t width = int64_t{kernels.tile[orientation.shape].vectors} * kernels.lanes;
@@ -189,7 +194,7 @@ Blocking<T>::Blocking(const Kernels<T>& kernels, const Problem& p, const Orienta
   int64_t most_rows, depth = std::max<int64_t>(64, l2 / 4 / (width * element));
   for (;; depth /= 2) {
     chunks = Chunking(p, depth, chunks.channels_inner);
-    most_rows = gathers && chunks.count() == 1 ? INT64_MAX : direct_store || on_pixels ? 1024 : 512;
+    most_rows = gathers && chunks.count() == 1 ? INT64_MAX : direct_store || on_pixels ? most_block_rows : 512;
     grow(p, interior, chunks[0], gathers ? 1 : p.batch, most_rows, most_bytes, element);
     // Lines with pixels on lanes are copied: too few of them, and what blocks share is copied over and over.
     const Axis& y = p.axis[1];

@@ -23,6 +23,13 @@ MatrixView<T> at_output(T* data, const Problem::Result& view, int64_t g, const B
 // Whether tiles of nearly equal height on a line of `count` outputs are about as tall as they can be.
 inline bool fills_tiles(int64_t count, int64_t rows) { return 4 * count >= 3 * rows * ceil_div(count, rows); }
 
+// Asks for lines that are to be written: `count` rows from `first` on.
+template <class T>
+void fetch(const MatrixView<T>& to, int64_t first, int64_t count, int64_t columns) {
+  for (int64_t r = first; r < first + count; ++r)
+    for (int64_t c = 0; c < columns; c += 64 / int64_t{sizeof(T)}) __builtin_prefetch(to.data + r * to.row + c, 1, 2);
+}
+
 // Everything the tasks of a call share.
 template <class T>
 struct DirectRun {
@@ -157,6 +164,7 @@ bool DirectRun<T>::outputs_on_lanes(int64_t g, const Block& block, const Block& 
         job.clamp = spec.clamp && last && plain;
         job.lo = static_cast<T>(spec.lo), job.hi = static_cast<T>(spec.hi);
         const char* const columns = reinterpret_cast<const char*>(panel);
+        if (!by_lines && count == shape.rows) fetch(out, count, std::min(count, rows - begin - count), used);
         const int64_t first_line = begin / x, lines = by_lines ? count / x : 0;
         if (by_line) {
           for (int64_t line = first_line; line < first_line + lines; ++line)
