@@ -26,7 +26,9 @@ SWEEP_LINE, TILE_LINE, PLANE, TASK = 80.0, 11.8, 49.1, 277.0  # cycles: to begin
 COPY, TAKE, TURN, GATHER, APART = 0.13, 0.37, 1.2, 1.9, 1.6
 TAKE_FAR = 3.0  # from a line of a longer stride
 COPIED_LINE, PARTIAL = 2.6, 7.9  # cycles: a plane's line; a pixel whose channels fill no vector
-FOLDED_LINE, SPLIT = 100.0, 5.0  # cycles: a line, for each vector until its channels repeat; a pixel of a stride
+FOLDED_LINE, FOLDED_TAP, SPLIT = 100.0, 15.0, 5.0  # cycles: a line, for each vector until its channels repeat, and for
+# each tap; a pixel of a stride
+RING_STAGED = 200.0  # cycles: a line of a vector of channels brought into the ring
 # The weight gradient: cycles a line of taps, a pixel and tap, in place and from the ring; in units of
 # machine.shuffle_cycles, a vector of channels staged for the ring: from channels-last pixels, turned, a part of one,
 # and of that an element.
@@ -143,12 +145,14 @@ def forward_cycles(problem: Problem, spec: Spec, machine: Machine) -> float:
     if chosen == "folded":
         numbers = problem.batch * problem.pixels * problem.groups
         cycles = numbers / lanes * (SINGLE_TAP * taps * machine.tap_cycles + RING_VECTOR)
-        cycles += problem.batch * z.out * y.out * problem.groups // math.gcd(problem.groups, lanes) * FOLDED_LINE
+        repeat = problem.groups // math.gcd(problem.groups, lanes)
+        cycles += problem.batch * z.out * y.out * (repeat * FOLDED_LINE + taps * FOLDED_TAP)
         pixels = problem.batch * z.reads * y.reads * x.in_
         return cycles + pixels * (problem.groups * COPY * element if x.stride == 1 else SPLIT) + TASK
     vectors = -(-problem.groups // lanes) * problem.outputs
     cycles = problem.batch * problem.pixels * vectors * (RING_TAP * taps * machine.tap_cycles + RING_VECTOR)
     cycles += problem.batch * z.out * y.out * vectors * machine.line_cycles
+    cycles += problem.batch * z.out * z.taps * y.reads * -(-problem.groups // lanes) * RING_STAGED
     written = problem.images * problem.pixels * problem.outputs
     read = problem.images * z.reads * y.reads * x.in_
     if not spec.channels_last:

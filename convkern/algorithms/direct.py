@@ -32,6 +32,7 @@ LINE, FAR_LINE, PIXEL, STORED_PIXEL, CALL = 28.2, 60.4, 2.3, 2.9, 75.7
 # The weight gradient, in units of a step, then in cycles: a vector of sums for a chunk, an element of the gradient
 # packed, a step listed, an element of the image staged, a group begun.
 WEIGHT_STEP, WEIGHT_TILE, WEIGHT_PACK, WEIGHT_LIST, WEIGHT_STAGE, WEIGHT_TASK = 1.0, 3.0, 0.57, 3.0, 0.57, 1646.0
+WEIGHT_PART = 10.0  # cycles: a pixel whose outputs fill no vector
 L1_WAY, L1_WAYS = 4096, 8  # bytes of a way of L1, and how many at least
 
 
@@ -224,7 +225,7 @@ def problem_cycles(problem: Problem, way: Way, spec: Spec, machine: Machine) -> 
             cycles += results * SCALAR * element if problem.outputs < lanes else 0.0
     else:
         cycles += FAR * way.product.tiles * problem.depth if gathers_pixels(problem) else 0.0
-        cycles += lines * LINE + problem.read * 0.2 * element
+        cycles += lines * LINE + problem.read * 0.2 * element if padded else 0.0
         cycles += results * TRANSPOSE * element if problem.step == 1 else 0.0
     return cycles
 
@@ -253,6 +254,7 @@ def weight_cycles(spec: Spec, machine: Machine) -> float:
     chunk = max(32, machine.l2 // 4 // (2 * lanes * DTYPES[spec.dtype]))
     cycles += times * best.stores * (1 + -(-pixels // chunk)) * WEIGHT_TILE
     cycles += pixels * vectors * lanes * (0.5 if spec.channels_last else 1.0) * WEIGHT_PACK
+    cycles += pixels * WEIGHT_PART if outputs % lanes else 0.0
     cycles += WEIGHT_LIST * taps * pixels * reached if by_tap and taps > 1 else 0.0
     cycles += 0.0 if taps == 1 else 0.5 * taps * channels * outputs
     if not by_tap:

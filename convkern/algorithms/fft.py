@@ -12,7 +12,18 @@ FAR_CYCLES = 16.6  # what a transform takes longer where it leaves L2
 KERNEL_CYCLES = 8.7  # to stage a kernel's taps and to keep its spectra
 GROUP_SHARE = 0.2  # of what setting up a group takes in the general kernel
 TILE_CYCLES = 485.0  # to begin and end the passes over a tile
-NHWC_GROUPS = 5.0  # elements moved in and out of channels that are groups
+# In units of machine.shuffle_cycles, to take a vector of a line out of channels-last pixels or to store one there: for
+# up to a vector of channels together and for each of them; for the images of a weight gradient, one by one.
+TOGETHER, CHANNEL, ONE_BY_ONE = 140.0, 44.0, 175.0
+
+
+def apart(images: int, outputs: int, spec: Spec, lanes: int) -> float:
+    """Units of machine.shuffle_cycles for a vector of each channel to leave and to join channels-last pixels."""
+    if spec.direction == "grad_weight":
+        return ONE_BY_ONE * images
+    if images == outputs == 1:  # groups lie side by side
+        return 2 * (TOGETHER / min(lanes, spec.groups) + CHANNEL)
+    return TOGETHER * (-(-images // lanes) + -(-outputs // lanes)) + CHANNEL * (images + outputs)
 
 
 class Fft(Algorithm):
@@ -135,17 +146,12 @@ class Fft(Algorithm):
             work = samples * tiles * repeats * (lines * transform + product)
             cycles = numbers / lanes * (work + (0.0 if planned else kernel))
             cycles += TILE_CYCLES * (samples * tiles * repeats * lines + (0 if planned else pairs))
+            if spec.channels_last and spec.ci + spec.co > 2:
+                turned = numbers / lanes * samples * tiles * repeats * machine.shuffle_cycles
+                cycles += turned * apart(images * parts, outputs, spec, lanes)
             seconds = cycles / machine.clock()
             if size > machine.l2:
                 seconds += (1 if planned else 2) * size / spec.groups / machine.rate(size)
             best = min(best, seconds)
         seconds = spec.groups * (best + GROUP_SHARE * machine.group)
-        if spec.channels_last and spec.ci + spec.co > 2:  # channels side by side come apart in registers
-            elements = spec.n * (spec.ci * math.prod(spec.input) + spec.co * math.prod(spec.output))
-            seconds += (
-                elements
-                * (NHWC_GROUPS if spec.ci == spec.groups > 1 else 0.5)
-                * machine.shuffle_cycles
-                / machine.clock()
-            )
         return shared(streamed(seconds, spec, machine), machine, threads) + machine.call + 2e-6

@@ -141,6 +141,9 @@ struct Cuts {
     const int64_t l2 = cpu_info().l2, element = sizeof(T);
     const int64_t width = int64_t{panels.main->vectors} * panels.lanes;
     int64_t depth = panel_depth<T>(width);
+    // Every tile of rows takes some channels of a chunk's pixels: they stay near for all where channels lie together.
+    if (p.image.batch == 1 && p.depth() * p.batch * element > l2 / 2)
+      depth = std::clamp<int64_t>(l2 / 8 / (p.batch * element), 32, depth);
     constexpr double worth_parting = 120000;  // cycles: of the problem alone, as sums of parts round otherwise
     const bool lines = p.result.output == 1;  // sums may lie in the result itself
     const int64_t all = p.batch * p.pixels() * panels.padded() * element * p.groups;
