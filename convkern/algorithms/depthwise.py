@@ -23,7 +23,7 @@ SWEPT, PLANE_VECTOR, RING_VECTOR = 3.2, 1.3, 3.0
 SWEEP_LINE, TILE_LINE, PLANE, TASK = 80.0, 11.8, 49.1, 277.0  # cycles: to begin a line, a tile's line, a plane, a task
 # Prices in units of machine.shuffle_cycles, for each element: copied with a plane's line, from a strided line, brought
 # together from NCHW by whole vectors or one by one, stored apart where a channel has several outputs.
-COPY, TAKE, TURN, GATHER, APART = 0.13, 0.37, 1.2, 1.9, 1.6
+COPY, TAKE, TURN, GATHER, APART = 0.13, 0.37, 1.2, 1.9, 4.0
 TAKE_FAR = 3.0  # from a line of a longer stride
 COPIED_LINE, PARTIAL = 2.6, 7.9  # cycles: a plane's line; a pixel whose channels fill no vector
 FOLDED_LINE, FOLDED_TAP, SPLIT = 100.0, 15.0, 5.0  # cycles: a line, for each vector until its channels repeat, and for

@@ -22,7 +22,8 @@ LOADS, LOADS_64, LATENCY = 2.5, 2.1, 4.0  # loads a cycle, those of vectors of 6
 
 # Prices in units of machine.shuffle_cycles: an element gathered from channels-last pixels, taken from lines of stride 2
 # and of more, copied with a padded line, stored by itself, through transposes, from a vector that it does not fill.
-GATHER, TAKE, TAKE_FAR, COPY, SCATTER, TRANSPOSE, SCALAR = 4.0, 2.6, 3.1, 0.97, 3.0, 0.65, 0.62
+GATHER, TAKE, TAKE_FAR, COPY, SCATTER, TRANSPOSE, SCALAR = 4.0, 2.6, 5.0, 0.97, 3.0, 0.65, 0.62
+GROUP_READ, GROUP_WRITTEN = 0.7, 1.8  # an element of one of several groups whose channels lie between others'
 TURN = 0.84  # an element turned between pixels and lines: times what the choice counts
 PACK, PACK_APART, PACK_SCALAR = 0.87, 2.4, 6.5  # a weight, packed in the call: vectors of outputs, apart, others
 PACKED_BY_ALL = 65536  # weights, from which all threads pack
@@ -33,6 +34,7 @@ LINE, FAR_LINE, PIXEL, STORED_PIXEL, CALL = 28.2, 60.4, 2.3, 2.9, 75.7
 # packed, a step listed, an element of the image staged, a group begun.
 WEIGHT_STEP, WEIGHT_TILE, WEIGHT_PACK, WEIGHT_LIST, WEIGHT_STAGE, WEIGHT_TASK = 1.0, 3.0, 0.57, 3.0, 0.57, 1646.0
 WEIGHT_PART = 10.0  # cycles: a pixel whose outputs fill no vector
+GROUP = 200.0  # cycles: one of several groups whose channels lie between others', for each image
 L1_WAY, L1_WAYS = 4096, 8  # bytes of a way of L1, and how many at least
 
 
@@ -187,6 +189,8 @@ def problem_cycles(problem: Problem, way: Way, spec: Spec, machine: Machine) -> 
     results, padded = problem.images * problem.pixels * problem.outputs, any(axis.padded for axis in problem.axes)
     lines = problem.read / max(1, x.reads)
     cycles = way.product.cycles(machine)
+    if spec.channels_last and problem.groups > 1:
+        cycles += problem.images * GROUP + (problem.read * GROUP_READ + results * GROUP_WRITTEN) * element
     if problem.step > 1 and not lies_along_channels(spec):  # results lie apart
         cycles += results * SCATTER * element
     if way.on_pixels:

@@ -15,7 +15,7 @@ from .lowered import Problem, lower
 ALONG, STRIDED, CHANNELS = 0.92, 2.9, 1.3
 LINE, PIXEL = 51.9, 9.6
 SINGLE = 0.21  # of the image, for a single output: a product with a vector
-SINGLE_PIXEL = 1.5  # cycles, a pixel of it
+SINGLE_PIXEL = 0.3  # cycles, a pixel of it
 NARROW = 8.4  # cycles, a channels-last pixel of few outputs
 PACK, REORDER = 1.0, 11.1  # weights packed or brought to another order in every call, an element
 SHORT = 0.71  # steps of a sum in which BLAS would have done as much as it loses at its ends

@@ -18,7 +18,8 @@ from .tiles import panels, shapes, step_cycles
 # Prices in units of machine.shuffle_cycles, for each element: gathered from channels-last pixels, taken from a strided
 # line, copied, looked at for NaN, stored apart from its neighbours, packed in the call.
 GATHER, TAKE, COPY, CHECK, SCATTER, PACK = 3.7, 2.4, 1.5, 0.3, 2.8, 3.2
-TAKE_FAR = 2.4  # the same of a stride of more than two
+TAKE_FAR = 5.0  # the same of a stride of more than two
+APART, APART_FAR = 3.0, 12.0  # the same of one group of several in channels-last pixels, within L2 and beyond
 LINE, TILE, TASK = 44.7, 35.4, 200.0  # cycles: a line staged, a tile of lines, a block of an image
 
 
@@ -92,6 +93,8 @@ def problem_cycles(problem: Problem, spec: Spec, machine: Machine, steps: float,
     if not in_place or x.out % lanes or problem.axes[1].out % lines:
         price = GATHER if gathered else COPY if x.stride == 1 else TAKE if x.stride == 2 else TAKE_FAR
         cycles += read * price * element + read / max(1, x.reads) * LINE
+    if gathered and problem.groups > 1:  # each group reads and writes a part of every line of memory
+        cycles += (read + results) * (APART_FAR if spec.bytes > machine.l2 else APART) * element
     if not result_lies_along_x(problem, spec):
         cycles += results * SCATTER * element
     return cycles
