@@ -104,8 +104,8 @@ IN_HALVES = replace(
 
 # Intel's CPUs without the unit for tiles, or told not to use it: their L3 is far away. Fitted on a Xeon.
 FAR_L3 = replace(
-    MACHINES["amx"], isa="avx512", l3_rate=20e9, tile_cycles=40.0, row_cycles=2.0, transform_cycles=10.3,
-    bf16_cycles=2800.0,
+    MACHINES["amx"], isa="avx512", l3_rate=20e9, fork=2e-6, tile_cycles=40.0, row_cycles=3.0, transform_cycles=10.3,
+    shuffle_cycles=0.5, tap_cycles=0.65, fft_cycles=30.0, fft_pass_cycles=0.9, bf16_cycles=2800.0,
 )  # fmt: skip
 
 

@@ -24,10 +24,11 @@ SWEEP_LINE, TILE_LINE, PLANE, TASK = 80.0, 11.8, 49.1, 277.0  # cycles: to begin
 # Prices in units of machine.shuffle_cycles, for each element: copied with a plane's line, from a strided line, brought
 # together from NCHW by whole vectors or one by one, stored apart where a channel has several outputs.
 COPY, TAKE, TURN, GATHER, APART = 0.13, 0.37, 1.2, 1.9, 4.0
-TAKE_FAR = 3.0  # from a line of a longer stride
+TAKE_FAR = 6.0  # from a line of a longer stride
 COPIED_LINE, PARTIAL = 2.6, 7.9  # cycles: a plane's line; a pixel whose channels fill no vector
 FOLDED_LINE, FOLDED_TAP, SPLIT = 100.0, 15.0, 5.0  # cycles: a line, for each vector until its channels repeat, and for
 # each tap; a pixel of a stride
+FOLDED_WEIGHT = 5.0  # cycles: a weight of the pattern that they repeat in
 RING_STAGED = 200.0  # cycles: a line of a vector of channels brought into the ring
 # The weight gradient: cycles a line of taps, a pixel and tap, in place and from the ring; in units of
 # machine.shuffle_cycles, a vector of channels staged for the ring: from channels-last pixels, turned, a part of one,
@@ -68,7 +69,7 @@ class Depthwise(Algorithm):
         moves = moved(spec, machine) / (threads if threads > 1 and seconds * clock > ALONE / 2 else 1)
         seconds = max(seconds, moves) + EXPOSED * min(seconds, moves)
         if not planned and spec.direction != "grad_weight":
-            seconds += packing(spec, machine)
+            seconds += packing(spec, machine) + folding_cycles(spec, machine) / clock
         return seconds + machine.call
 
 
@@ -162,6 +163,15 @@ def forward_cycles(problem: Problem, spec: Spec, machine: Machine) -> float:
         cycles += (read / problem.groups + problem.batch * problem.pixels * problem.outputs) * PARTIAL
     if problem.outputs > 1:  # several outputs a channel lie between each other's
         cycles += written * APART * element
+    return cycles
+
+
+def folding_cycles(spec: Spec, machine: Machine) -> float:
+    """Cycles to repeat the weights of a call until vectors of them do."""
+    lanes, cycles = machine.vector(spec.dtype), 0.0
+    for problem in lower(spec):
+        if way(problem, spec, lanes) == "folded":
+            cycles += problem.depth * problem.groups // math.gcd(problem.groups, lanes) * lanes * FOLDED_WEIGHT
     return cycles
 
 

@@ -13,14 +13,16 @@ KERNEL_CYCLES = 8.7  # to stage a kernel's taps and to keep its spectra
 GROUP_SHARE = 0.2  # of what setting up a group takes in the general kernel
 TILE_CYCLES = 485.0  # to begin and end the passes over a tile
 # In units of machine.shuffle_cycles, to take a vector of a line out of channels-last pixels or to store one there: for
-# up to a vector of channels together and for each of them; for the images of a weight gradient, one by one.
-TOGETHER, CHANNEL, ONE_BY_ONE = 140.0, 44.0, 175.0
+# up to a vector of channels together and for each of them; for the images of a weight gradient, one by one, from L2 and
+# from beyond.
+TOGETHER, CHANNEL, ONE_BY_ONE, FAR_ONE_BY_ONE = 140.0, 44.0, 60.0, 175.0
 
 
-def apart(images: int, outputs: int, spec: Spec, lanes: int) -> float:
+def apart(images: int, outputs: int, spec: Spec, machine: Machine) -> float:
     """Units of machine.shuffle_cycles for a vector of each channel to leave and to join channels-last pixels."""
     if spec.direction == "grad_weight":
-        return ONE_BY_ONE * images
+        return images * (FAR_ONE_BY_ONE if spec.bytes > machine.l2 else ONE_BY_ONE)
+    lanes = machine.vector(spec.dtype)
     if images == outputs == 1:  # groups lie side by side
         return 2 * (TOGETHER / min(lanes, spec.groups) + CHANNEL)
     return TOGETHER * (-(-images // lanes) + -(-outputs // lanes)) + CHANNEL * (images + outputs)
@@ -148,7 +150,7 @@ class Fft(Algorithm):
             cycles += TILE_CYCLES * (samples * tiles * repeats * lines + (0 if planned else pairs))
             if spec.channels_last and spec.ci + spec.co > 2:
                 turned = numbers / lanes * samples * tiles * repeats * machine.shuffle_cycles
-                cycles += turned * apart(images * parts, outputs, spec, lanes)
+                cycles += turned * apart(images * parts, outputs, spec, machine)
             seconds = cycles / machine.clock()
             if size > machine.l2:
                 seconds += (1 if planned else 2) * size / spec.groups / machine.rate(size)

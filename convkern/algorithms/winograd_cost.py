@@ -28,7 +28,7 @@ FEW_REGISTERS = 0.68  # of the rate of their products, where 16 registers hold l
 SPILL = 1.2  # times L2: a block's patches and sums from which they no longer stay there
 READ = 0.94  # times the rate of moving arrays at which a kernel that is only read streams by
 # Of the weight gradient's products, transforms and moves: the share of what is counted that they take.
-WEIGHT_PRODUCT, WEIGHT_TRANSFORM, WEIGHT_MOVE = 0.76, 1.4, 1.5
+WEIGHT_PRODUCT, WEIGHT_TRANSFORM, WEIGHT_MOVE = 0.76, 1.0, 1.1
 TOGETHER = 8 << 20  # bytes of transformed kernel from which threads of a call share the transform
 
 
