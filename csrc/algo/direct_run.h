@@ -55,6 +55,8 @@ struct DirectRun {
 
   // The rows and taps of a block and chunk; null rows where memory is out.
   bool view(int64_t g, const Block& block, const Chunk& chunk, ImageView<T>* out) const;
+  // Panel j of a chunk of the kernel; null where memory is out.
+  const T* kernel_panel(int64_t g, int64_t j, int64_t chunk) const;
   bool outputs_on_lanes(int64_t g, const Block& block, const Block& region, int64_t panel_begin,
                         int64_t panel_end) const;
   bool pixels_on_lanes(int64_t g, const Block& block, const Block& region, int64_t first, int64_t outputs) const;
@@ -93,6 +95,17 @@ bool DirectRun<T>::view(int64_t g, const Block& block, const Chunk& chunk, Image
     stage(kernels, q, image(g), box, layout, staged);
   *out = ImageView<T>(q, staged, layout);
   return true;
+}
+
+template <class T>
+const T* DirectRun<T>::kernel_panel(int64_t g, int64_t j, int64_t chunk) const {
+  const Panels<T>& panels = blocking.panels;
+  const Chunk whole = blocking.chunks[chunk];
+  const int64_t w = panels.width(j), start = panels.start(j);
+  if (packed) return packed + (g * panels.padded() + start) * p.depth() + whole.k0 * w;
+  T* const fresh = scratch_of<T>(panel_slot, whole.depth * w);
+  if (fresh) pack_panel(kernels, p, kernel(g) + start * p.kernel.output, whole, panels.used(j), w, fresh);
+  return fresh;
 }
 
 template <class T>
@@ -135,15 +148,8 @@ bool DirectRun<T>::outputs_on_lanes(int64_t g, const Block& block, const Block& 
       for (int64_t j = panel_begin; j < panel_end; ++j) {
         const int64_t w = panels.width(j), used = panels.used(j);
         TileJob<T>& job = jobs[w != width];
-        const T* panel;
-        if (packed) {
-          panel = packed + (g * panels.padded() + panels.start(j)) * p.depth() + chunk.k0 * w;
-        } else {
-          T* fresh = scratch_of<T>(panel_slot, chunk.depth * w);
-          if (!fresh) return false;
-          pack_panel(kernels, p, kernel(g) + panels.start(j) * p.kernel.output, blocking.chunks[i], used, w, fresh);
-          panel = fresh;
-        }
+        const T* const panel = kernel_panel(g, j, i);
+        if (!panel) return false;
         MatrixView<T> out = at_output(result(), p.result, g, block, panels.start(j), pixel, p.result.output);
         if (even) out.data += begin * pixel;
         const TileShape<T>& shape = panels.shape(j);
