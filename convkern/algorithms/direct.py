@@ -23,7 +23,7 @@ LOADS, LOADS_64, LATENCY = 2.5, 2.1, 4.0  # loads a cycle, those of vectors of 6
 # Prices in units of machine.shuffle_cycles: an element gathered from channels-last pixels, taken from lines of stride 2
 # and of more, copied with a padded line, stored by itself, through transposes, from a vector that it does not fill.
 GATHER, TAKE, TAKE_FAR, COPY, SCATTER, TRANSPOSE, SCALAR = 4.0, 2.6, 5.0, 0.97, 3.0, 0.65, 0.62
-GROUP_READ, GROUP_WRITTEN = 0.7, 1.8  # an element of one of several groups whose channels lie between others'
+GROUP_READ, GROUP_WRITTEN = 0.7, 1.8  # an element of one of several groups that fill no vector, channels last
 TURN = 0.84  # an element turned between pixels and lines: times what the choice counts
 PACK, PACK_APART, PACK_SCALAR = 0.87, 2.4, 6.5  # a weight, packed in the call: vectors of outputs, apart, others
 PACKED_BY_ALL = 65536  # weights, from which all threads pack
@@ -190,7 +190,9 @@ def problem_cycles(problem: Problem, way: Way, spec: Spec, machine: Machine) -> 
     lines = problem.read / max(1, x.reads)
     cycles = way.product.cycles(machine)
     if spec.channels_last and problem.groups > 1:
-        cycles += problem.images * GROUP + (problem.read * GROUP_READ + results * GROUP_WRITTEN) * element
+        cycles += problem.images * GROUP
+        cycles += problem.read * GROUP_READ * element if problem.channels < lanes else 0.0
+        cycles += results * GROUP_WRITTEN * element if problem.outputs < lanes else 0.0
     if problem.step > 1 and not lies_along_channels(spec):  # results lie apart
         cycles += results * SCATTER * element
     if way.on_pixels:

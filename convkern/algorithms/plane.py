@@ -17,7 +17,7 @@ from .tiles import panels, shapes, step_cycles
 
 # Prices in units of machine.shuffle_cycles, for each element: gathered from channels-last pixels, taken from a strided
 # line, copied, looked at for NaN, stored apart from its neighbours, packed in the call.
-GATHER, TAKE, COPY, CHECK, SCATTER, PACK = 3.7, 2.4, 1.5, 0.3, 2.8, 3.2
+GATHER, TAKE, COPY, CHECK, SCATTER, PACK = 3.7, 2.4, 1.2, 0.3, 2.8, 3.2
 TAKE_FAR = 5.0  # the same of a stride of more than two
 APART, APART_FAR = 3.0, 12.0  # the same of one group of several in channels-last pixels, within L2 and beyond
 LINE, TILE, TASK = 44.7, 35.4, 200.0  # cycles: a line staged, a tile of lines, a block of an image

@@ -18,7 +18,7 @@ from .winograd_form import Form
 # image turned into lines, of a result transposed, of one stored apart from its neighbours or from a part of a vector,
 # of weights packed in the call, whole vectors and others.
 STAGED, BORDER, TURNED, STORED, APART, PART, PART_SCALAR = 0.87, 0.39, 5.9, 0.81, 8.0, 0.21, 3.5
-PACK, PACK_SCALAR = 1.5, 4.0
+PACK, PACK_SCALAR = 2.5, 4.0
 STAGED_LINE, STORED_LINE, BLOCK = 30.3, 85.9, 330.0  # cycles: a line of a patch, a line of results, a block
 STAGED_PIXEL = 20.0  # cycles: one staged whose channels fill no vector
 LINE_PASS, SMALL_PASS = 0.86, 0.86  # transforms in one dimension, and those of 4 x 4 points: of those of 6 x 6
