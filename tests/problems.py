@@ -144,6 +144,12 @@ BLOCKED = (
     "1,3,5x24000->3 5x3 p2x1 g3",
     "1,3,20000->3 7 s3 p3 g3 circular",
     "1,20,9x40->20 3x3 s2 p1 g20",
+    # short sums and many outputs: some rows meet all panels before the next; of whole lines where borders are apart
+    "1,3,36x36->141 1x1",
+    "1,2,33x34->135 3x3 p1",
+    "3,2,9x31->150 1x3 p0x1",
+    # a chunk's pixels, all their channels, in the weight gradient
+    "1,270,36x35->3 1x1",
     "2,3,5x70->3 4x4 s3 p1 d1x2 g3 reflect",
     "1,6,4x5x30->6 2x3x3 s2x1x2 p1 g6",
     # planes in place: lines end to end, lines at the ends copied, tiles of 4, 6 and 7 lines of 1 to 4 vectors and more

@@ -38,6 +38,27 @@ def test_every_combination(parts, activation, dtype, layout, algorithm):
         assert_right(got, right.transpose(order), name, spec, sums)
 
 
+@layouts
+@dtypes
+@pytest.mark.parametrize("kernel", [1, 3])
+def test_short_sums_a_few_rows_at_a_time(kernel, dtype, layout):
+    x, w = integers((2, 3, 33, 34), 1), integers((141, 3, kernel, kernel), 2)
+    bias, residual = integers(141, 3), integers((2, 141, 33, 34), 4)
+    order = (0, 2, 3, 1) if layout == "NHWC" else (0, 1, 2, 3)
+    margin = (kernel // 2, kernel // 2)
+    right = oracle.finish(oracle.forward(x, w, (1, 1), (margin, margin), (1, 1)), bias, residual, (-9, 20))
+    x, residual, right = (a.transpose(order).astype(dtype) for a in (x, residual, right))
+    plan = convkern.plan(
+        x.shape, w.astype(dtype), bias.astype(dtype), padding=margin[0], layout=layout, activation=(-9, 20),
+        residual=True, algorithm="direct",
+    )  # fmt: skip
+    np.testing.assert_array_equal(plan(x, residual=residual), right)
+    # pixels further apart than their channels: lines of the residual have no one stride
+    apart = np.zeros((*residual.shape[:2], residual.shape[2] + 3, residual.shape[3]), dtype)[:, :, :-3]
+    apart[...] = residual
+    np.testing.assert_array_equal(plan(x, residual=apart), right)
+
+
 @algorithm_names
 def test_clamp_bounds_are_taken_in_any_numeric_type(algorithm):
     x, w = integers((1, 2, 5, 5), 1).astype(np.float32), integers((3, 2, 3, 3), 2).astype(np.float32)
