@@ -38,8 +38,9 @@ constexpr double gathered_element = 4, split_element = 0.7, panel_element = 0.4,
 constexpr double far_step = 2;         // cycles a step of a tile whose pixels' channels lie in lines of their own
 constexpr double cut_row = 10;         // cycles lost where a line of results is left for the next row of a tile
 constexpr int64_t shared_line = 4000;  // what it costs two threads to write to one cache line, in elements staged
-constexpr int64_t most_block_rows = 1024;
-constexpr double partial_vector = 5;  // cycles to store one that has lanes to spare
+constexpr double partial_vector = 5;   // cycles to store one that has lanes to spare
+
+constexpr int64_t most_block_rows = 1024;  // where sums lie in the result, or a line's at a time in scratch
 
 // The same for pixels of `count` channels, of those that lie `pitch` apart, turned into lines or back through shuffles:
 // squares of a vector's lanes, or powers of two.
