@@ -150,6 +150,8 @@ BLOCKED = (
     "3,2,9x31->150 1x3 p0x1",
     # a chunk's pixels, all their channels, in the weight gradient
     "1,270,36x35->3 1x1",
+    # and lines that two parts of it share unevenly
+    "1,3,93x93->40 5x5 s2",
     "2,3,5x70->3 4x4 s3 p1 d1x2 g3 reflect",
     "1,6,4x5x30->6 2x3x3 s2x1x2 p1 g6",
     # planes in place: lines end to end, lines at the ends copied, tiles of 4, 6 and 7 lines of 1 to 4 vectors and more

@@ -177,6 +177,9 @@ struct Cuts {
       chunks = Chunking(p, depth);
       if (chunks.depth() <= 16 || !choice.stages(p) || staged() <= l2 * 3 / 8) break;
     }
+    // Chunks are whole lines: a line more in each may share them out evenly among the parts.
+    const Chunking longer(p, depth + p.axis[2].taps);
+    if (parts > 1 && chunks.count() % parts != 0 && longer.count() % parts == 0) chunks = longer;
     parts = std::min(parts, chunks.count());
     const auto sums = [&] { return ceil_div(panels.panels, splits) * width * blocks.rows() * element; };
     while (!(lines && chunks.count() == 1) && sums() > l2 / 4 && splits < panels.panels) ++splits;
