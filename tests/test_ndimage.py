@@ -300,6 +300,19 @@ def test_large_windows_and_long_lines():
     compare("gaussian_filter", rng.random((7, 8, 9, 10, 3)), 1.0)
 
 
+@pytest.mark.parametrize("dtype", "Bhfd")
+@pytest.mark.parametrize("size", [3, 9, 70])
+def test_bands_of_many_rows(size, dtype):
+    rng = np.random.default_rng(size)
+    for shape in ((4500, 72), (300, 1100)):  # means of more than one band that L2 holds; bands of many groups of rows
+        array = values(rng, shape, dtype)
+        for mode in ("reflect", "constant", "wrap"):
+            compare("uniform_filter1d", array, size, 0, mode=mode)
+            compare("correlate1d", array, line(rng, size), 0, mode=mode)
+        for axis in (0, 1):
+            compare("sobel", array, axis)
+
+
 @pytest.mark.parametrize("order", range(5))
 def test_gaussian_weights_are_scipys_bit_for_bit(order):
     from scipy.ndimage._filters import _gaussian_kernel1d

@@ -257,7 +257,10 @@ def weight_cycles(spec: Spec, machine: Machine) -> float:
     best = min(products, key=lambda counts: counts.steps)
     cycles = times * best.steps * WEIGHT_STEP / machine.efficiency
     # Every tile loads and stores its sums once a chunk; the gradient is packed, steps are listed, dw is transposed.
-    chunk = max(32, machine.l2 // 4 // (2 * lanes * DTYPES[spec.dtype]))
+    size = DTYPES[spec.dtype]
+    chunk = max(32, machine.l2 // 4 // (2 * lanes * size))
+    if spec.channels_last and pixels * channels * size > machine.l2 // 2:
+        chunk = min(chunk, max(32, machine.l2 // 8 // (channels * size)))
     cycles += times * best.stores * (1 + -(-pixels // chunk)) * WEIGHT_TILE
     cycles += pixels * vectors * lanes * (0.5 if spec.channels_last else 1.0) * WEIGHT_PACK
     cycles += pixels * WEIGHT_PART if outputs % lanes else 0.0
