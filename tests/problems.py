@@ -145,8 +145,8 @@ BLOCKED = (
     "1,3,20000->3 7 s3 p3 g3 circular",
     "1,20,9x40->20 3x3 s2 p1 g20",
     # short sums and many outputs: some rows meet all panels before the next; of whole lines where borders are apart
-    "1,3,36x36->141 1x1",
-    "1,2,33x34->135 3x3 p1",
+    "1,3,68x70->230 1x1",
+    "1,2,60x62->330 3x3 p1",
     "3,2,9x31->150 1x3 p0x1",
     # a chunk's pixels, all their channels, in the weight gradient
     "1,270,36x35->3 1x1",

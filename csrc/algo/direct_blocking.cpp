@@ -35,10 +35,11 @@ double panels_cycles(const Kernels<T>& kernels, const TileShape<T>& shape, int64
 // Cycles an element: lines gathered from channels-last pixels, lines split by a stride, lines gathered for panels, sums
 // transposed.
 constexpr double gathered_element = 4, split_element = 0.7, panel_element = 0.4, transposed_element = 0.3;
-constexpr double far_step = 2;         // cycles a step of a tile whose pixels' channels lie in lines of their own
-constexpr double cut_row = 10;         // cycles lost where a line of results is left for the next row of a tile
-constexpr int64_t shared_line = 4000;  // what it costs two threads to write to one cache line, in elements staged
-constexpr double partial_vector = 5;   // cycles to store one that has lanes to spare
+constexpr double far_step = 2;  // cycles a step of a tile whose pixels' channels lie in lines of their own
+constexpr double cut_row = 10;  // cycles lost where a line of results is left for the next row of a tile
+// What it costs two threads to write to one cache line, in elements staged: with outputs or with pixels in the lanes.
+constexpr int64_t shared_line = 4000, shared_pixels = 1000;
+constexpr double partial_vector = 5;  // cycles to store one that has lanes to spare
 
 constexpr int64_t most_block_rows = 1024;  // where sums lie in the result, or a line's at a time in scratch
 
@@ -156,20 +157,22 @@ struct Apart {
   Apart(const Problem& p, const Orientation& o, bool worth_it) { set_apart(p, o, worth_it, axis); }
 };
 
-// Rows that meet all panels before the next do. Of short sums the results are most of the work: taken panel by panel,
-// they would lie in more lines and pages than stay near, each a piece of one.
+// Rows that meet all panels before the next do. Of short sums the results are most of the work: where L2 does not hold
+// them and they are taken panel by panel, they lie in more lines and pages than stay near, each a piece of one.
 template <class T>
-int64_t rows_before_next(const Kernels<T>& kernels, const Problem& p, const Orientation& o) {
-  constexpr int64_t l1 = 32 << 10, short_sum = 32;
+int64_t rows_before_next(const Kernels<T>& kernels, const Problem& p, const Orientation& o, int threads) {
+  constexpr int64_t l1 = 32 << 10, short_sum = 32, shortest = 8;
   const TileShape<T>& shape = kernels.tile[o.shape];
-  const int64_t results = p.outputs * int64_t{sizeof(T)};  // bytes of a pixel's
-  if (p.depth() > short_sum) return INT64_MAX;
+  const int64_t pixel = p.outputs * int64_t{sizeof(T)}, l2 = cpu_info().l2;  // bytes of results
+  if (p.depth() > short_sum || p.groups * p.batch * p.pixels() * pixel <= threads * l2) return INT64_MAX;
   if (o.pixels_on_lanes) {
-    const bool scattered = p.result.axis[2] == 1 && results * shape.vectors * kernels.lanes >= l1;
+    const bool scattered = p.result.axis[2] == 1 && pixel * shape.vectors * kernels.lanes >= l1;
     return scattered ? 4 * shape.rows : INT64_MAX;
   }
-  if (p.result.output != 1 || std::min(most_block_rows, p.pixels()) * results < 4 * l1) return INT64_MAX;
-  return p.depth() * results <= l1 ? shape.rows : 4 * shape.rows;
+  const bool few = p.depth() <= shortest;  // tiles of so few steps have the next one's lines fetched
+  const int64_t block = std::min(most_block_rows, p.pixels()) * pixel;
+  if (p.result.output != 1 || block < l2 * (few ? 7 : 10) / 16) return INT64_MAX;
+  return few ? shape.rows : 4 * shape.rows;
 }
 
 template <class T>
@@ -182,7 +185,7 @@ Blocking<T>::Blocking(const Kernels<T>& kernels, const Problem& p, const Orienta
       splits(1),
       threads(1),
       groups_inner(false),
-      rows_together(rows_before_next(kernels, p, orientation)) {
+      rows_together(rows_before_next(kernels, p, orientation, max_threads)) {
   const int64_t l2 = cpu_info().l2, element = sizeof(T);
   const bool on_pixels = orientation.pixels_on_lanes;
   const int64_t width = int64_t{kernels.tile[orientation.shape].vectors} * kernels.lanes;
@@ -228,8 +231,9 @@ Blocking<T>::Blocking(const Kernels<T>& kernels, const Problem& p, const Orienta
     const bool even = 5 * threads * ceil_div(panel_count, int64_t{threads}) <= 6 * panel_count;
     const int64_t samples = p.groups * p.batch;
     const bool few_samples = samples < threads || (samples % threads != 0 && samples < 4 * threads);
-    const bool whole_planes = p.result.output != 1 && few_samples && even && !gathers &&
-                              sample_elements(p) * (threads - 1) < p.outputs * shared_line;
+    const bool whole_planes =
+        p.result.output != 1 && few_samples && even && !gathers &&
+        sample_elements(p) * (threads - 1) < p.outputs * (on_pixels ? shared_pixels : shared_line);
     if (whole_planes) splits = std::max<int64_t>(splits, threads);
     // Smaller blocks, as long as each keeps a few tiles of rows.
     const int64_t fewest = gathers ? 8 * width : on_pixels ? width : 28;
