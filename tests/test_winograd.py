@@ -191,6 +191,25 @@ def test_bias_residual_and_activation_on_random_data(activation, algorithm, layo
     np.testing.assert_array_equal(plan(x, residual=residual), got)
 
 
+@layouts
+@tiles
+@pytest.mark.parametrize("dilation", [1, 2])
+def test_results_and_residuals_whose_elements_lie_apart(dilation, algorithm, layout):
+    """Outputs of a tile go straight to their places, which the strides of arrays and a dilation's phases spread."""
+    x, w, residual = uniform((2, 16, 14, 13), 1), uniform((64, 16, 3, 3), 2), uniform((2, 64, 14, 13), 4)
+    x, w, residual = (a.astype(np.float32) for a in (x, w, residual))
+    if layout == "NHWC":
+        x, residual = (np.ascontiguousarray(np.moveaxis(a, 1, -1)) for a in (x, residual))
+    settings = {"padding": dilation, "dilation": dilation, "layout": layout, "algorithm": algorithm}
+    plan = convkern.plan(x.shape, w, residual=True, activation=(-0.5, 0.5), **settings)
+    right = plan(x, residual=residual)
+    np.testing.assert_allclose(right, np.clip(convkern.conv2d(x, w, **settings) + residual, -0.5, 0.5), atol=1e-6)
+    wide, kept = (np.full((*residual.shape[:3], residual.shape[3] + n), 7, np.float32) for n in (3, 5))
+    wide[..., :-3] = residual
+    np.testing.assert_array_equal(plan(x, kept[..., :-5], residual=wide[..., :-3]), right)
+    assert (kept[..., -5:] == 7).all()
+
+
 @tiles
 def test_samples_do_not_depend_on_their_batch(algorithm):
     """Blocks of tiles reach over samples where these are small."""

@@ -219,7 +219,8 @@ struct WinogradRun {
           }
   }
 
-  // Transforms one line of tiles back and stores its lines of outputs for panel j.
+  // Transforms one line of tiles back and stores its lines of outputs for panel j: whole tiles of whole vectors at once
+  // where they go, others in `output` first.
   void store_line(int64_t g, const Block& line, int64_t j, const T* sums, T* output) const {
     const Panels<T>& panels = layout.panels;
     const TileAxis &y = layout.form.y, &x = layout.form.x;
@@ -227,30 +228,61 @@ struct WinogradRun {
     T bias[max_panel_lanes];
     const T* given = p.bias_per_output ? static_cast<const T*>(operands.bias) : nullptr;
     for (int64_t l = 0; l < w; ++l) bias[l] = given && l < used ? given[g * p.outputs + panels.start(j) + l] : T(0);
+    WinogradTile<T> staged = {};
+    staged.point = layout.sums_point();
+    staged.vectors = w / kernels.lanes;
+    staged.bias = given ? bias : nullptr;
+    staged.row = columns * x.m * w;
+    staged.column = w;
+    WinogradTile<T> placed = staged;
+    placed.row = y.spread * p.result.axis[1];
+    placed.column = x.spread * p.result.axis[2];
+    placed.ahead = x.m * placed.column;
+    placed.residual_row = y.spread * p.residual.axis[1];
+    placed.residual_column = x.spread * p.residual.axis[2];
+    placed.clamp = spec.clamp != 0;
+    placed.lo = static_cast<T>(spec.lo);
+    placed.hi = static_cast<T>(spec.hi);
+    T* const result = static_cast<T*>(operands.result.data);
+    const T* const residual = static_cast<const T*>(operands.residual.data);
+    const int64_t top = y.first(line.start[2]);
+    const bool whole_lines = used == w && p.result.output == 1 && (!residual || p.residual.output == 1) &&
+                             top + (y.m - 1) * y.spread < p.axis[1].out;
     bool finite = true;
-    for (int64_t i = 0; i < columns; ++i)
-      finite &= winograd.output(sums + i * w, layout.sums_point(), w / kernels.lanes, given ? bias : nullptr,
-                                output + i * x.m * w, columns * x.m * w, w);
-    if (!finite) tainted[line.start[0]].store(true, std::memory_order_relaxed);
     // Tiles of one spread phase give evenly spaced outputs.
     for (int64_t i = 0, run; i < columns; i += run) {
       run = std::min(columns - i, x.tiles - (first + i) % x.tiles);
       Block at = line;
+      at.start[2] = top;
       at.start[3] = x.first(first + i);
       const int64_t count = std::min(run * x.m, ceil_div(p.axis[2].out - at.start[3], x.spread));
+      const int64_t whole = whole_lines ? std::max<int64_t>(0, count) / x.m : 0;
+      if (whole > 0) placed.out = result + first_output(p.result, g, at) + panels.start(j);
+      if (whole > 0 && residual) placed.residual = residual + first_output(p.residual, g, at) + panels.start(j);
+      for (int64_t n = 0; n < whole; ++n) {
+        placed.sums = sums + (i + n) * w;
+        finite &= winograd.output(placed);
+        placed.out += x.m * placed.column;
+        if (residual) placed.residual += x.m * placed.residual_column;
+      }
+      for (int64_t n = i + whole; n < i + run; ++n) {
+        staged.sums = sums + n * w;
+        staged.out = output + n * x.m * w;
+        finite &= winograd.output(staged);
+      }
       const auto view = [&](auto* data, const Problem::Result& v) {
         if (data) data += first_output(v, g, at) + panels.start(j) * v.output;
         return MatrixView<std::remove_reference_t<decltype(*data)>>{data, x.spread * v.axis[2], v.output};
       };
-      for (int64_t k = 0; k < y.m && count > 0; ++k) {
-        at.start[2] = y.first(line.start[2]) + k * y.spread;
+      at.start[3] = x.first(first + i) + whole * x.m * x.spread;
+      for (int64_t k = 0; k < y.m && count > whole * x.m; ++k) {
+        at.start[2] = top + k * y.spread;
         if (at.start[2] >= p.axis[1].out) break;
-        kernels.store(output + (k * columns + i) * x.m * w, w, count, used,
-                      view(static_cast<T*>(operands.result.data), p.result),
-                      view(static_cast<const T*>(operands.residual.data), p.residual), spec.clamp != 0,
-                      static_cast<T>(spec.lo), static_cast<T>(spec.hi));
+        kernels.store(output + (k * columns + i + whole) * x.m * w, w, count - whole * x.m, used,
+                      view(result, p.result), view(residual, p.residual), placed.clamp, placed.lo, placed.hi);
       }
     }
+    if (!finite) tainted[line.start[0]].store(true, std::memory_order_relaxed);
   }
 };
 

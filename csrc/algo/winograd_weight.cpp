@@ -205,9 +205,16 @@ class WinogradWeight final : public Algorithm {
     T* block = scratch_of<T>(block_slot, together * taps * w);
     if (!block) return false;
     bool finite = true;
-    for (int64_t c = begin; c < end; ++c)
-      finite &= winograd_.output(sums + c * s.grad_pitch + s.panels.start(j), s.sums_point, w / kernels_.lanes, nullptr,
-                                 block + (c - begin) * taps * w, 3 * w, w);
+    WinogradTile<T> tile = {};
+    tile.point = s.sums_point;
+    tile.vectors = w / kernels_.lanes;
+    tile.row = 3 * w;
+    tile.column = w;
+    for (int64_t c = begin; c < end; ++c) {
+      tile.sums = sums + c * s.grad_pitch + s.panels.start(j);
+      tile.out = block + (c - begin) * taps * w;
+      finite &= winograd_.output(tile);
+    }
     if (!finite) tainted->store(true, std::memory_order_relaxed);
     const auto view = [&](auto* data, const Problem::Result& r, int64_t c, int64_t y, ptrdiff_t row) {
       if (data) data += r.offset + g * r.group + c * r.batch + s.panels.start(j) * r.output + y * r.axis[1];

@@ -70,14 +70,29 @@ struct WinogradFew {
   int64_t rows, columns;  // of the outputs of the line that there are
 };
 
+// One tile's sums back to its outputs, and what is done to them on the way. Strides in elements.
+template <class T>
+struct WinogradTile {
+  const T* sums;
+  ptrdiff_t point;
+  int64_t vectors;  // of outputs
+  const T* bias;    // whole vectors, or null
+  T* out;
+  ptrdiff_t row, column;
+  ptrdiff_t ahead;    // from `out` to what is written next and fetched meanwhile, or 0
+  const T* residual;  // or null
+  ptrdiff_t residual_row, residual_column;
+  bool clamp;
+  T lo, hi;
+};
+
 // Transforms of F(my x mx, ry x rx) for vectors along channels, t = m + r - 1; my = ry = 1 in one dimension. See
 // kernels/winograd.h. Strides in elements.
 template <class T>
 struct WinogradKernels {
   int m[2], r[2];  // along y and x
   void (*input)(const T* source, ptrdiff_t row, ptrdiff_t column, int64_t vectors, T* v, ptrdiff_t point);
-  bool (*output)(const T* sums, ptrdiff_t point, int64_t vectors, const T* bias, T* out, ptrdiff_t row,
-                 ptrdiff_t column);  // false: not all finite
+  bool (*output)(const WinogradTile<T>& tile);  // false: not all finite
   void (*filter)(const T* source, ptrdiff_t row, ptrdiff_t tap, int64_t vectors, T* u, ptrdiff_t point);
   // Where sums are short, or null: the input with tiles in the lanes, and a line of tiles; false: not all finite.
   void (*few_input)(const T* source, ptrdiff_t row, const ptrdiff_t* column, int64_t vectors, T* v, ptrdiff_t v_row,

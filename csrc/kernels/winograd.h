@@ -156,24 +156,27 @@ void winograd_input(const T* source, ptrdiff_t row, ptrdiff_t column, int64_t ve
   }
 }
 
-// out(i, j) = bias + (A^T s A)[i][j]; sums of point p at s + p*point. False where an output is NaN or infinite.
+// out(i, j) = clamp(bias + (A^T s A)[i][j] + residual(i, j)); sums of point p at s + p*point. False where a sum is NaN
+// or infinite.
 template <class T, class Y, class X>
-bool winograd_output(const T* s, ptrdiff_t point, int64_t vectors, const T* bias, T* out, ptrdiff_t row,
-                     ptrdiff_t column) {
+bool winograd_output(const WinogradTile<T>& tile) {
   constexpr int ty = Y::t, tx = X::t, my = Y::m, mx = X::m, w = lanes<T>;
+  const ptrdiff_t row = tile.row, column = tile.column, ahead = tile.ahead;
+  const T *s = tile.sums, *extra = tile.residual;
+  T* out = tile.out;
   Vector<T> nothing{};  // x - x: zero, but NaN for a NaN or an infinity
-  for (int64_t n = 0; n < vectors; ++n, s += w, out += w) {
+  for (int64_t n = 0; n < tile.vectors; ++n, s += w, out += w) {
     Vector<T> half[my][tx];
     CK_UNROLL
     for (int j = 0; j < tx; ++j) {
       Vector<T> in[ty], y[my];
       CK_UNROLL
-      for (int i = 0; i < ty; ++i) in[i] = load<T>(s + (i * tx + j) * point);
+      for (int i = 0; i < ty; ++i) in[i] = load<T>(s + (i * tx + j) * tile.point);
       multiply_output<T, Y>(in, y);
       CK_UNROLL
       for (int i = 0; i < my; ++i) half[i][j] = y[i];
     }
-    const Vector<T> start = bias ? load<T>(bias + n * w) : Vector<T>{};
+    const Vector<T> start = tile.bias ? load<T>(tile.bias + n * w) : Vector<T>{};
     CK_UNROLL
     for (int i = 0; i < my; ++i) {
       Vector<T> y[mx];
@@ -182,6 +185,18 @@ bool winograd_output(const T* s, ptrdiff_t point, int64_t vectors, const T* bias
       for (int j = 0; j < mx; ++j) {
         y[j] += start;
         nothing += y[j] - y[j];
+      }
+      if (extra) {
+        CK_UNROLL
+        for (int j = 0; j < mx; ++j) y[j] += load<T>(extra + n * w + i * tile.residual_row + j * tile.residual_column);
+      }
+      if (tile.clamp) {
+        CK_UNROLL
+        for (int j = 0; j < mx; ++j) y[j] = clamp<T>(y[j], splat<T>(tile.lo), splat<T>(tile.hi));
+      }
+      CK_UNROLL
+      for (int j = 0; j < mx; ++j) {
+        if (ahead) __builtin_prefetch(out + ahead + i * row + j * column, 1);
         store<T>(out + i * row + j * column, y[j]);
       }
     }
