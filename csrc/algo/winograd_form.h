@@ -21,8 +21,12 @@ struct TileAxis {
   int64_t step;            // between a patch's points in the image
   int64_t tiles;           // of each spread phase
 
-  // Tile i belongs to spread phase i / tiles; its outputs are first(i), first(i) + spread, ...
-  int64_t first(int64_t i) const { return i / tiles + spread * m * (i % tiles); }
+  // Tile i belongs to spread phase i % spread; its outputs are first(i), first(i) + spread, ... Tiles of all phases
+  // that lie in one another make a group of spread * m outputs without gaps.
+  int64_t first(int64_t i) const { return i / spread * group() + i % spread; }
+  int64_t group() const { return spread * m; }
+  // The most that first(i + n) - first(i) can be.
+  int64_t most_apart(int64_t n) const { return first(n) + (n % spread > 0 ? group() - spread : 0); }
   int64_t count() const { return spread * tiles; }
   int64_t taps_of_phase(int64_t j, int64_t taps) const { return ceil_div(taps - j, summed); }
 };
@@ -113,8 +117,6 @@ struct WinogradLayout {
     const int order[] = {3, f.slices > 1 ? 1 : 2, f.slices > 1 ? 2 : 1, 0};
     for (const int d : order) {
       tiles.set(d, even_piece(tiles.extent[d], std::max<int64_t>(1, most / tiles.rows())));
-      // A line of several spread phases would be staged from end to end for each of its pieces.
-      if (d == 3 && tiles.parts[3] > 1) tiles.cut(3, f.x.spread * ceil_div(f.x.tiles, most));
       if (tiles.parts[d] > 1) break;
     }
     if (threads == 1) return;
@@ -126,8 +128,7 @@ struct WinogradLayout {
     }
     // An even share for every thread, of the rows of tiles or, where there is one, of its columns.
     const int d = tiles.extent[2] > 1 ? 2 : 3;
-    const int64_t unit = d == 3 && tiles.parts[3] > 1 ? f.x.spread : 1;
-    for (int64_t n = tiles.parts[d]; n <= tiles.extent[d] && n < tiles.parts[d] + threads * unit; n += unit) {
+    for (int64_t n = tiles.parts[d]; n <= tiles.extent[d] && n < tiles.parts[d] + threads; ++n) {
       if (p.groups * (tiles.count() / tiles.parts[d]) * n % threads != 0) continue;
       tiles.cut(d, n);
       break;
@@ -139,23 +140,12 @@ struct WinogradLayout {
   // Distances between transform points: never a multiple of a large power of two.
   int64_t input_point() const { return form.phases() * tiles.piece(0) * planes() * plane_tiles() * channel_pitch + 16; }
   int64_t sums_point() const { return tiles.rows() * panels.width(0) + 16; }
-  // Pixels of a line that `columns` tiles from `first` on, with all their summed phases, read; where they begin.
-  int64_t line_start(const Axis& a, int64_t first, int64_t columns) const {
-    const int64_t from = crosses(first, columns) ? 0 : form.x.first(first);
-    return from * a.stride - a.pad;
-  }
-  int64_t line_width(int64_t stride, int64_t first, int64_t columns) const {
-    const TileAxis& x = form.x;
-    const int64_t reach =
-        crosses(first, columns) ? x.spread * x.m * (x.tiles - 1) + x.spread - 1 : x.spread * x.m * (columns - 1);
-    return reach * stride + x.summed - 1 + (x.t - 1) * x.step + 1;
+  // Pixels of a line that tiles whose first outputs lie up to `apart` apart read, with all their summed phases.
+  int64_t line_width(int64_t stride, int64_t apart) const {
+    return apart * stride + form.x.summed - 1 + (form.x.t - 1) * form.x.step + 1;
   }
   int64_t patch_elements(const Problem& p) const {
-    const int64_t columns = tiles.piece(3);
-    const int64_t width =
-        std::max(line_width(p.axis[2].stride, 0, columns),
-                 tiles.parts[3] % form.x.spread != 0 ? line_width(p.axis[2].stride, 0, form.x.tiles + 1) : 0);
-    return form.y.t * width * channel_pitch;
+    return form.y.t * line_width(p.axis[2].stride, form.x.most_apart(tiles.piece(3) - 1)) * channel_pitch;
   }
   int64_t output_elements() const { return tiles.rows() * form.y.m * form.x.m * panels.width(0); }
   // U[point][k][o] of panel j of a group: points lie kernel_point(j) apart, the panel starts at kernel_start(j).
@@ -170,11 +160,6 @@ struct WinogradLayout {
   int64_t bytes(const Problem& p) const {
     return (patch_elements(p) + points * (input_point() + sums_point()) + output_elements()) * int64_t{sizeof(T)} +
            table_bytes(tiles.rows());
-  }
-
- private:
-  bool crosses(int64_t first, int64_t columns) const {
-    return first / form.x.tiles != (first + columns - 1) / form.x.tiles;
   }
 };
 

@@ -189,8 +189,8 @@ struct WinogradRun {
     const int64_t vectors = ceil_div(p.channels, kernels.lanes), point = layout.input_point();
     const int64_t reach_y = (y.t - 1) * y.step, reach_x = (x.t - 1) * x.step;
     const bool channels_last = p.image.channel == 1 && p.channels % kernels.lanes == 0;
-    const int64_t line_x = layout.line_start(ax, first, columns);
-    const int64_t width = layout.line_width(ax.stride, first, columns);
+    const int64_t line_x = x.first(first) * ax.stride - ax.pad;
+    const int64_t width = layout.line_width(ax.stride, x.first(first + columns - 1) - x.first(first));
     const int64_t planes = sample / plane, phase = block.extent[0] * sample;
     for (int64_t b = 0; b < block.extent[0]; ++b)
       for (int64_t z = 0; z < planes; ++z)
@@ -237,7 +237,7 @@ struct WinogradRun {
     WinogradTile<T> placed = staged;
     placed.row = y.spread * p.result.axis[1];
     placed.column = x.spread * p.result.axis[2];
-    placed.ahead = x.m * placed.column;
+    placed.ahead = x.spread > 1 ? p.result.axis[2] : x.m * p.result.axis[2];
     placed.residual_row = y.spread * p.residual.axis[1];
     placed.residual_column = x.spread * p.residual.axis[2];
     placed.clamp = spec.clamp != 0;
@@ -245,40 +245,43 @@ struct WinogradRun {
     placed.hi = static_cast<T>(spec.hi);
     T* const result = static_cast<T*>(operands.result.data);
     const T* const residual = static_cast<const T*>(operands.residual.data);
-    const int64_t top = y.first(line.start[2]);
+    const int64_t top = y.first(line.start[2]), out = p.axis[2].out;
     const bool whole_lines = used == w && p.result.output == 1 && (!residual || p.residual.output == 1) &&
                              top + (y.m - 1) * y.spread < p.axis[1].out;
     bool finite = true;
-    // Tiles of one spread phase give evenly spaced outputs.
+    // Groups of tiles give lines without gaps, single tiles of a group evenly spaced outputs.
     for (int64_t i = 0, run; i < columns; i += run) {
-      run = std::min(columns - i, x.tiles - (first + i) % x.tiles);
+      const int64_t groups = (first + i) % x.spread == 0 ? (columns - i) / x.spread : 0, from = x.first(first + i);
+      const int64_t step = groups > 0 ? 1 : x.spread, covered = groups > 0 ? x.group() : x.m;
+      run = groups > 0 ? groups * x.spread : 1;
+      const int64_t count = std::min(std::max<int64_t>(1, groups) * covered, ceil_div(out - from, step));
+      const int64_t whole = whole_lines && count > 0 ? count / covered : 0,
+                    tiles = groups > 0 ? whole * x.spread : whole;
       Block at = line;
       at.start[2] = top;
-      at.start[3] = x.first(first + i);
-      const int64_t count = std::min(run * x.m, ceil_div(p.axis[2].out - at.start[3], x.spread));
-      const int64_t whole = whole_lines ? std::max<int64_t>(0, count) / x.m : 0;
-      if (whole > 0) placed.out = result + first_output(p.result, g, at) + panels.start(j);
-      if (whole > 0 && residual) placed.residual = residual + first_output(p.residual, g, at) + panels.start(j);
-      for (int64_t n = 0; n < whole; ++n) {
+      for (int64_t n = 0; n < tiles; ++n) {
+        at.start[3] = x.first(first + i + n);
         placed.sums = sums + (i + n) * w;
+        placed.out = result + first_output(p.result, g, at) + panels.start(j);
+        if (residual) placed.residual = residual + first_output(p.residual, g, at) + panels.start(j);
         finite &= winograd.output(placed);
-        placed.out += x.m * placed.column;
-        if (residual) placed.residual += x.m * placed.residual_column;
       }
-      for (int64_t n = i + whole; n < i + run; ++n) {
-        staged.sums = sums + n * w;
-        staged.out = output + n * x.m * w;
+      T* const begin = output + i * x.m * w;
+      staged.column = groups > 0 ? x.spread * w : w;
+      for (int64_t n = tiles; n < run; ++n) {
+        staged.sums = sums + (i + n) * w;
+        staged.out = begin + (x.first(first + i + n) - from) * w;
         finite &= winograd.output(staged);
       }
       const auto view = [&](auto* data, const Problem::Result& v) {
         if (data) data += first_output(v, g, at) + panels.start(j) * v.output;
-        return MatrixView<std::remove_reference_t<decltype(*data)>>{data, x.spread * v.axis[2], v.output};
+        return MatrixView<std::remove_reference_t<decltype(*data)>>{data, step * v.axis[2], v.output};
       };
-      at.start[3] = x.first(first + i) + whole * x.m * x.spread;
-      for (int64_t k = 0; k < y.m && count > whole * x.m; ++k) {
+      at.start[3] = from + whole * covered;
+      for (int64_t k = 0; k < y.m && count > whole * covered; ++k) {
         at.start[2] = top + k * y.spread;
         if (at.start[2] >= p.axis[1].out) break;
-        kernels.store(output + (k * columns + i + whole) * x.m * w, w, count - whole * x.m, used,
+        kernels.store(begin + (k * columns * x.m + whole * covered) * w, w, count - whole * covered, used,
                       view(result, p.result), view(residual, p.residual), placed.clamp, placed.lo, placed.hi);
       }
     }
