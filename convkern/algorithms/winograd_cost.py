@@ -70,12 +70,11 @@ def forward_seconds(problem: Problem, form: Form, spec: Spec, machine: Machine, 
         cycles += staging_cycles(problem, form, spec, machine, tiles * planes)
     cycles += tiles * transform * OUTPUT_PASS * vectors
 
-    # Results: lines stored, transposed for NCHW; those of dilated phases and of a stride's lie apart there.
+    # Results: lines stored, transposed for NCHW; those of a stride's phases lie apart there.
     results = tiles * columns * y.outputs * x.outputs
     cycles += tiles / max(1, min(x.tiles, rows)) * y.outputs * -(-columns // (shape[1] * lanes)) * STORED_LINE
     if not spec.channels_last:
-        apart = max(problem.axes[2].dilation, problem.step) > 1
-        cycles += results * STORED * (APART if apart else 1.0) * element
+        cycles += results * STORED * (APART if problem.step > 1 else 1.0) * element
     elif columns % lanes:
         cycles += results * (PART if columns > lanes else PART_SCALAR) * element
     seconds = groups * cycles / clock
