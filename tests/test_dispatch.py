@@ -40,7 +40,7 @@ GOLDEN = {
     "patches": ("1,3,224x224->768 16x16 s16", "direct direct", "direct direct"),
     "lenet": ("1,1,28x28->6 5x5 p2", "direct direct", "direct direct"),
     "video": ("1,64,8x28x28->128 3x3x3 p1", "winograd4 winograd4", "winograd4 winograd4"),
-    "causal audio": ("1,64,16000->128 2 d4", "direct direct", "direct direct"),
+    "causal audio": ("1,64,16000->128 2 d4", "winograd4 winograd4", "winograd4 winograd4"),
     "small image filter": ("1,1,512x512->1 5x5 p2", "depthwise depthwise", "depthwise depthwise"),
     "large image filter": ("1,1,512x512->1 31x31 p15", "fft fft", "fft fft"),
     "long line": ("1,1,48000->1 1024 p1023", "fft fft", "fft fft"),
