@@ -139,6 +139,7 @@ BLOCKED = (
     "1,5,7x470->6 3x3 p1",
     "1,64,3x145->64 3x3",
     "40,5,6x7->9 3x3 p1",
+    "1,100,980->20 3 p7 d7",  # pieces of a line that begin within a group of a dilation's phases
     "1,16,5000->16 9 p4 g16",
     "2,20,1100x4->20 3x3 d500x1 p(0,1)x1 g20",
     "1,3,5x24000->3 5x3 p2x1 g3",

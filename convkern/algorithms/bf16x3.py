@@ -18,8 +18,9 @@ MOST_WINDOW = 16 << 20  # bytes staged for a line of outputs
 ROUNDOFF = 2.0**-17  # of splitting both factors and leaving a product out, 3 * 2^-18 of sum |a b| at the very most
 
 # Prices in cycles: a tile of sums begun and stored; its chains where it is alone; a row of a tile that is stored across
-# lines; a number that is gathered from planes before it is split; a weight packed; a block begun.
-TILE, ALONE, TURNED, GATHERED, PACKED, BLOCK = 520.0, 0.9, 8.0, 0.7, 1.5, 600.0
+# lines; a number that is gathered from planes before it is split; a block begun.
+TILE, ALONE, TURNED, GATHERED, BLOCK = 520.0, 0.9, 8.0, 0.7, 600.0
+PACKED, PACKED_SINGLE = 1.5, 4.5  # the same: a weight packed, and one of a single tap before it is used
 STREAMED = 0.5  # of the time that weights take to come from L3
 
 
@@ -57,7 +58,8 @@ class Bf16x3(Algorithm):
             seconds += shared(cycles(problem, spec, machine, threads) / machine.clock(), machine, threads)
             if not planned:
                 weights = problem.groups * problem.depth * problem.outputs
-                packed = weights * PACKED / machine.clock()
+                single = problem.depth == problem.channels and kernel_bytes(problem) <= machine.l2 / 2
+                packed = weights * (PACKED_SINGLE if single else PACKED) / machine.clock()
                 seconds += packed / threads + machine.fork if weights > 65536 else packed
         return streamed(seconds, spec, machine, threads) + machine.call
 
@@ -93,6 +95,11 @@ def steps_of(problem: Problem) -> int:
     return z.taps * y.taps * min(apart, together)
 
 
+def kernel_bytes(problem: Problem) -> float:
+    """Bytes of a group's packed weights."""
+    return 4.0 * DEPTH * steps_of(problem) * COLUMNS * 2 * -(-problem.outputs // (2 * COLUMNS))
+
+
 def line_pixels(problem: Problem, zeros: bool) -> int:
     """Pixels from a staged line to the next one: zeros between two lines serve both."""
     x = problem.axes[2]
@@ -110,7 +117,7 @@ def cycles(problem: Problem, spec: Spec, machine: Machine, threads: int) -> floa
     line = line_pixels(problem, zeros)
     lines = y.taps * y.dilation + (y.out - 1) * y.stride
     staged = problem.images * problem.channels * z.out * z.taps * lines * line
-    kernel = 4 * DEPTH * steps * COLUMNS * 2 * -(-problem.outputs // (2 * COLUMNS))
+    kernel = kernel_bytes(problem)
     blocks = max(1.0, 4 * staged / problem.images / z.out / (machine.l2 * 3 / 8))
     large = kernel > machine.l2 / 2
     parts = problem.groups * max(blocks, 1.0 if large else min(threads, y.out))
