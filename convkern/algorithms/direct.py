@@ -26,6 +26,7 @@ GATHER, TAKE, TAKE_FAR, COPY, SCATTER, TRANSPOSE, SCALAR = 4.0, 2.6, 5.0, 0.97, 
 GROUP_READ, GROUP_WRITTEN = 0.7, 1.8  # an element of one of several groups that fill no vector, channels last
 TURN = 0.84  # an element turned between pixels and lines: times what the choice counts
 FEW, FEW_OUTPUTS = 2.0, 2  # what an element turned costs more where no more outputs than that use it
+SINGLE_GROUP = 1500.0  # cycles: a group of one turned output, for each image
 PACK, PACK_APART, PACK_SCALAR = 0.87, 2.4, 6.5  # a weight, packed in the call: vectors of outputs, apart, others
 PACKED_BY_ALL = 65536  # weights, from which all threads pack
 # Prices in cycles, elements aside: a line that is copied, or read in place from beyond L2; a channels-last pixel that
@@ -210,7 +211,9 @@ def problem_cycles(problem: Problem, way: Way, spec: Spec, machine: Machine) -> 
             if gathered:
                 price = GATHER * element if x.stride > 1 else TURN * turned(problem.channels, problem.groups, lanes)
             cycles += problem.read * price + lines * LINE
-            cycles += problem.read * FEW * element if gathered and problem.outputs <= FEW_OUTPUTS else 0.0
+            if gathered and problem.outputs <= FEW_OUTPUTS:
+                cycles += problem.read * FEW * element
+                cycles += problem.images * SINGLE_GROUP if problem.groups > 1 and problem.outputs == 1 else 0.0
         elif spec.bytes > machine.l2:
             cycles += lines * FAR_LINE
         if problem.step == 1 and not result_lies_along_x(problem, spec):
