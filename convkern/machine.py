@@ -102,7 +102,7 @@ IN_HALVES = replace(
     fft_cycles=12.0, bf16_cycles=2300.0, blas_efficiency=0.83,
 )  # fmt: skip
 
-# Intel's CPUs without the unit for tiles, or told not to use it. What both share was fitted on a Xeon whose L3 is far away.
+# Intel's CPUs without the unit for tiles, or told not to use it. What both share was fitted where L3 is far away.
 FAR_L3 = replace(MACHINES["amx"], isa="avx512", bf16_cycles=2800.0)
 
 
